@@ -1,0 +1,115 @@
+package graph
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// Finding is an alert or a runtime finding with its decision. Exactly one of Alert and Runtime is set.
+type Finding struct {
+	ID          FindingID       `json:"id"`
+	Repository  RepositoryID    `json:"repository,omitempty"` // empty: a runtime finding that maps to no repository
+	Kind        AlertKind       `json:"kind"`
+	State       AlertState      `json:"state"`
+	Alert       *Alert          `json:"alert,omitempty"`
+	Runtime     *RuntimeFinding `json:"runtime,omitempty"`
+	FixKey      string          `json:"fixKey"`
+	Remediation RemediationID   `json:"remediation,omitempty"`
+	// CVEs are the vulnerabilities it is about, so that a feed change finds it.
+	CVEs []string `json:"cves,omitempty"`
+	// Matches are runtime findings about the same flaw in a running image: the alert is known to run.
+	Matches   []RuntimeMatch `json:"matches,omitempty"`
+	Decision  *Decision      `json:"decision,omitempty"`
+	FirstSeen time.Time      `json:"firstSeen,omitzero"`
+}
+
+// RuntimeMatch ties an alert to a runtime finding about the same vulnerability.
+type RuntimeMatch struct {
+	ID         FindingID  `json:"id"`
+	Digest     Digest     `json:"digest,omitempty"`
+	Workload   WorkloadID `json:"workload,omitempty"`
+	CVEs       []string   `json:"cves"`
+	ExploitKit bool       `json:"exploitKit,omitempty"`
+	Verified   bool       `json:"verified,omitempty"`
+	Severity   string     `json:"severity,omitempty"`
+}
+
+// Basis is what a decision was based on; a finding lags when it differs from what stands now.
+type Basis struct {
+	Subject  string `json:"subject"`  // version of the alert or runtime finding
+	Exposure string `json:"exposure"` // Exposure.Version
+	Policy   string `json:"policy"`   // policy hash
+	Feeds    string `json:"feeds,omitempty"`
+}
+
+// Decision is the most urgent decision over the finding's workloads, with all of them kept.
+type Decision struct {
+	Version   string    `json:"version"` // hash of what it says, not of when: equal decisions have equal versions
+	Tier      Tier      `json:"tier"`    // computed
+	Published Tier      `json:"published"`
+	Rule      string    `json:"rule"`
+	Score     int       `json:"score"`
+	Due       string    `json:"due"` // 3d, 14d+triage, upgrade, none
+	DueAt     time.Time `json:"dueAt,omitzero"`
+	Triage    bool      `json:"triage,omitempty"`
+	Running   Answer    `json:"running"`
+	// Workloads has one entry for each workload, most urgent first; Explanation of each is in the form of the public rule.
+	Workloads []WorkloadDecision `json:"workloads"`
+	History   []TierSpan         `json:"history,omitempty"`
+	Based     Basis              `json:"based"`
+	DecidedAt time.Time          `json:"decidedAt"`
+}
+
+// WorkloadDecision is the decision for one workload; Workload is empty when none is known.
+type WorkloadDecision struct {
+	Workload    WorkloadID      `json:"workload,omitempty"`
+	Name        string          `json:"name,omitempty"`
+	Tier        Tier            `json:"tier"`
+	Rule        string          `json:"rule"`
+	Score       int             `json:"score"`
+	Due         string          `json:"due"`
+	Factors     []Factor        `json:"factors,omitempty"` // those that are yes
+	Explanation json.RawMessage `json:"explanation,omitempty"`
+}
+
+// TierSpan is one change of the computed tier, for stability and replay.
+type TierSpan struct {
+	Tier Tier      `json:"tier"`
+	From time.Time `json:"from"`
+	// AtOnce marks a change that shows without a hold: acceptance, VEX, verified fix, released by a person.
+	AtOnce bool `json:"atOnce,omitempty"`
+}
+
+// Summary is one finding as the ordered lists show it, kept in the worklist.
+type Summary struct {
+	ID           FindingID     `json:"id"`
+	Org          OrgID         `json:"org"`
+	Repository   RepositoryID  `json:"repository,omitempty"`
+	FullName     string        `json:"fullName,omitempty"`
+	Kind         AlertKind     `json:"kind"`
+	State        AlertState    `json:"state"`
+	Title        string        `json:"title"`
+	Severity     string        `json:"severity,omitempty"`
+	URL          string        `json:"url,omitempty"`
+	Rank         string        `json:"rank"` // sorts by tier, score, due, first seen, id; unique
+	Tier         Tier          `json:"tier"`
+	Rule         string        `json:"rule"`
+	Score        int           `json:"score"`
+	Due          string        `json:"due"`
+	DueAt        time.Time     `json:"dueAt,omitzero"`
+	Running      Answer        `json:"running"`
+	Unmapped     bool          `json:"unmapped"`
+	Risks        []Factor      `json:"risks,omitempty"`
+	Artifacts    []string      `json:"artifacts,omitempty"` // names, at most three
+	Workloads    []string      `json:"workloads,omitempty"` // names, at most three
+	WorkloadsAll int           `json:"workloadsAll"`
+	CVEs         []string      `json:"cves,omitempty"`
+	Remediation  RemediationID `json:"remediation,omitempty"`
+	Issue        int           `json:"issue,omitempty"`
+	IssueURL     string        `json:"issueUrl,omitempty"`
+	Status       string        `json:"status,omitempty"`
+	Assignees    []string      `json:"assignees,omitempty"`
+	FirstSeen    time.Time     `json:"firstSeen,omitzero"`
+	// Decided is the version of the decision that it shows.
+	Decided string `json:"decided"`
+}

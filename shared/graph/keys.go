@@ -1,0 +1,71 @@
+package graph
+
+// The kinds of documents.
+const (
+	KindRepository     Kind = "repository"
+	KindFinding        Kind = "finding"
+	KindRemediation    Kind = "remediation"
+	KindEvidence       Kind = "evidence"
+	KindExposure       Kind = "exposure"
+	KindArtifact       Kind = "artifact"
+	KindRuntimeFinding Kind = "runtimeFinding"
+	KindRunner         Kind = "runner" // in artifact:<digest>: a workload that runs it
+	KindWorkload       Kind = "workload"
+	KindSummary        Kind = "summary"
+)
+
+// RepositoryPartition holds a repository, its findings, remediations, evidence and exposure.
+func RepositoryPartition(r RepositoryID) string { return "repo:" + string(r) }
+
+// ArtifactPartition holds an artifact, its evidence, its runners and its runtime findings.
+func ArtifactPartition(d Digest) string { return "artifact:" + string(d) }
+
+// WorkloadPartition holds a workload.
+func WorkloadPartition(w WorkloadID) string { return "workload:" + string(w) }
+
+// RepositoryKey names the document of a repository.
+func RepositoryKey(r RepositoryID) Key {
+	return Key{GraphContainer, RepositoryPartition(r), "repository"}
+}
+
+// FindingKey names the document of a finding of a repository.
+func FindingKey(r RepositoryID, f FindingID) Key {
+	return Key{GraphContainer, RepositoryPartition(r), string(f)}
+}
+
+// RemediationKey names the document of a remediation.
+func RemediationKey(r RepositoryID, m RemediationID) Key {
+	return Key{GraphContainer, RepositoryPartition(r), string(m)}
+}
+
+// ExposureKey names the exposure document of a repository.
+func ExposureKey(r RepositoryID) Key { return Key{GraphContainer, RepositoryPartition(r), "exposure"} }
+
+// ArtifactKey names the document of an artifact.
+func ArtifactKey(d Digest) Key { return Key{GraphContainer, ArtifactPartition(d), "artifact"} }
+
+// EvidenceKeys name both sides of an evidence edge: in the artifact's and in the repository's partition.
+func EvidenceKeys(e Evidence) (artifact, repository Key) {
+	artifact = Key{GraphContainer, ArtifactPartition(e.Digest), "evidence-" + string(e.Repository) + "-" + string(e.Method)}
+	repository = Key{GraphContainer, RepositoryPartition(e.Repository), "evidence-" + string(e.Digest) + "-" + string(e.Method)}
+	return artifact, repository
+}
+
+// RunnerKey names the edge from an artifact to a workload that runs it.
+func RunnerKey(d Digest, w WorkloadID) Key {
+	return Key{GraphContainer, ArtifactPartition(d), "runner-" + string(w)}
+}
+
+// RuntimeFindingKey names a runtime finding in its artifact's partition.
+func RuntimeFindingKey(d Digest, f FindingID) Key {
+	return Key{GraphContainer, ArtifactPartition(d), string(f)}
+}
+
+// WorkloadKey names the document of a workload.
+func WorkloadKey(w WorkloadID) Key { return Key{GraphContainer, WorkloadPartition(w), "workload"} }
+
+// SummaryKey names the summary of a finding in the worklist.
+func SummaryKey(o OrgID, f FindingID) Key { return Key{WorklistContainer, string(o), string(f)} }
+
+// StateKey names a document of the state container.
+func StateKey(partition, id string) Key { return Key{StateContainer, partition, id} }

@@ -1,0 +1,117 @@
+package graph
+
+import (
+	"fmt"
+	"time"
+)
+
+// Observation is a page of nouns as one source showed them at one time.
+type Observation struct {
+	Source          string           `json:"source"` // github-webhook, github, resource-graph, registry, catalogue, event
+	ObservedAt      time.Time        `json:"observedAt"`
+	Scope           *Scope           `json:"scope,omitempty"`
+	Repositories    []Repository     `json:"repositories,omitempty"`
+	Alerts          []Alert          `json:"alerts,omitempty"`
+	Artifacts       []Artifact       `json:"artifacts,omitempty"`
+	Evidence        []Evidence       `json:"evidence,omitempty"`
+	Workloads       []Workload       `json:"workloads,omitempty"`
+	RuntimeFindings []RuntimeFinding `json:"runtimeFindings,omitempty"`
+	// Readings add risk factors to workloads that another row describes (attack paths, catalogue).
+	Readings     []WorkloadReading `json:"readings,omitempty"`
+	Issues       []Issue           `json:"issues,omitempty"`
+	PullRequests []PullRequest     `json:"pullRequests,omitempty"`
+	// Absent are nouns that a scope did not contain although it was read to its end. Only then may they be retired.
+	Absent []Absence `json:"absent,omitempty"`
+}
+
+// Scope is the mark that a run of collect puts on what it saw.
+type Scope struct {
+	ID string `json:"id"` // source and scope of the collection
+	// Run and StartedAt tell the run; what was observed after StartedAt must not be retired by it.
+	Run       string    `json:"run"`
+	StartedAt time.Time `json:"startedAt"`
+	// Complete is set once every page was read without error.
+	Complete bool `json:"complete,omitempty"`
+}
+
+// WorkloadReading is a reading for the workload with that resource path, or for all workloads running a digest.
+type WorkloadReading struct {
+	Workload WorkloadID `json:"workload,omitempty"`
+	// Resource is a lower-case resource path: it also counts for workloads inside it, when Inside is set.
+	Resource string  `json:"resource,omitempty"`
+	Inside   bool    `json:"inside,omitempty"`
+	Digest   Digest  `json:"digest,omitempty"`
+	Reading  Reading `json:"reading"`
+}
+
+// Absence names a noun that was not in a complete scope. Kind is the document kind of the noun.
+type Absence struct {
+	Kind Kind   `json:"kind"`
+	ID   string `json:"id"`
+}
+
+// Len counts the nouns.
+func (o Observation) Len() int {
+	return len(o.Repositories) + len(o.Alerts) + len(o.Artifacts) + len(o.Evidence) + len(o.Workloads) +
+		len(o.RuntimeFindings) + len(o.Readings) + len(o.Issues) + len(o.PullRequests) + len(o.Absent)
+}
+
+// Halves splits the nouns into two observations under the same mark.
+func (o Observation) Halves() (Observation, Observation) {
+	n := o.Len() / 2
+	a, b := o, o
+	a.Repositories, b.Repositories = cut(o.Repositories, &n)
+	a.Alerts, b.Alerts = cut(o.Alerts, &n)
+	a.Artifacts, b.Artifacts = cut(o.Artifacts, &n)
+	a.Evidence, b.Evidence = cut(o.Evidence, &n)
+	a.Workloads, b.Workloads = cut(o.Workloads, &n)
+	a.RuntimeFindings, b.RuntimeFindings = cut(o.RuntimeFindings, &n)
+	a.Readings, b.Readings = cut(o.Readings, &n)
+	a.Issues, b.Issues = cut(o.Issues, &n)
+	a.PullRequests, b.PullRequests = cut(o.PullRequests, &n)
+	a.Absent, b.Absent = cut(o.Absent, &n)
+	return a, b
+}
+
+// cut puts the first *n items to the left and takes them off *n.
+func cut[T any](items []T, n *int) (left, right []T) {
+	k := min(*n, len(items))
+	*n -= k
+	return items[:k:k], items[k:]
+}
+
+// Collection asks for one page of one source.
+type Collection struct {
+	Source string `json:"source"`           // a key of main's list of sources
+	Scope  string `json:"scope"`            // org:<login>, alert:<id>, digest:<digest>, subscription:<id>, all
+	Cursor string `json:"cursor,omitempty"` // opaque to everybody but the source; empty: the first page
+	Run    string `json:"run,omitempty"`    // empty: a run of its own, never complete
+	Page   int    `json:"page,omitempty"`
+	// StartedAt is when the run began.
+	StartedAt time.Time `json:"startedAt,omitzero"`
+}
+
+// Collected is what a source gives for one Collection.
+type Collected struct {
+	Observation Observation
+	// Next is the cursor of the next page; empty: this was the last.
+	Next string
+	// Follow are collections that this page calls for (one alert, one digest, each organisation).
+	Follow []Collection
+	// Seen are the nouns that the scope holds on this page, so that what is missing at the end can be retired.
+	// Nil for a scope that never retires.
+	Seen []Absence
+	// Skipped counts facts that made no sense, by reason.
+	Skipped map[string]int
+}
+
+// Limited tells that the other side wants to be left alone until a time. It is not a failure.
+type Limited struct {
+	Until time.Time
+	Why   string
+}
+
+// Error says who is to wait and until when.
+func (l *Limited) Error() string {
+	return fmt.Sprintf("limited until %s: %s", l.Until.UTC().Format(time.RFC3339), l.Why)
+}

@@ -1,0 +1,88 @@
+package graph
+
+import "time"
+
+// Status is where a remediation stands.
+type Status string
+
+// The statuses, in the order of the way; accepted and reopened stand beside it.
+const (
+	StatusOpen        Status = "open"
+	StatusAssigned    Status = "assigned"
+	StatusInProgress  Status = "in progress"
+	StatusFixedInCode Status = "fixed in code"
+	StatusRollingOut  Status = "rolling out"
+	StatusVerified    Status = "verified"
+	StatusAccepted    Status = "accepted"
+	StatusReopened    Status = "reopened"
+)
+
+// Remediation is one fix, tracked as one issue on the repository of origin.
+type Remediation struct {
+	ID         RemediationID `json:"id"`
+	Repository RepositoryID  `json:"repository"`
+	FixKey     string        `json:"fixKey"`
+	Title      string        `json:"title"`
+	Status     Status        `json:"status"`
+	Tier       Tier          `json:"tier"`
+	Score      int           `json:"score"`
+	Due        string        `json:"due"`
+	DueAt      time.Time     `json:"dueAt,omitzero"`
+	Findings   []FindingID   `json:"findings"`
+	Issue      *Issue        `json:"issue,omitempty"`
+	// Intent is written before the call that it announces, and cleared with the call's result.
+	Intent *Intent `json:"intent,omitempty"`
+	// Applied is the hash of what the issue shows; Decided the version of the decisions behind it.
+	Applied string `json:"applied,omitempty"`
+	Decided string `json:"decided,omitempty"`
+	// Held tells why there is no issue although the tier asks for one: observe mode, approval, guard, archived.
+	Held         string        `json:"held,omitempty"`
+	Assignees    []string      `json:"assignees,omitempty"`
+	PullRequests []PullRequest `json:"pullRequests,omitempty"`
+	Timeline     []Entry       `json:"timeline,omitempty"`
+}
+
+// Issue is the GitHub issue of a remediation.
+type Issue struct {
+	Repository  RepositoryID `json:"repository"`
+	Number      int          `json:"number"`
+	URL         string       `json:"url"`
+	State       string       `json:"state"`                 // open, closed
+	StateReason string       `json:"stateReason,omitempty"` // completed, not_planned, duplicate, reopened
+	Title       string       `json:"title,omitempty"`
+	Assignees   []string     `json:"assignees,omitempty"`
+	Labels      []string     `json:"labels,omitempty"`
+	Actor       string       `json:"actor,omitempty"` // who caused the change, login
+	Own         bool         `json:"own,omitempty"`   // the change is an echo of our own write
+	Deleted     bool         `json:"deleted,omitempty"`
+	Body        string       `json:"-"`
+	UpdatedAt   time.Time    `json:"updatedAt,omitzero"`
+}
+
+// Intent is an action that may or may not have happened yet.
+type Intent struct {
+	Action string    `json:"action"` // create, update, close, reopen, comment
+	Hash   string    `json:"hash"`   // of what the issue would show
+	Since  time.Time `json:"since"`
+}
+
+// PullRequest is a pull request that mentions the fix.
+type PullRequest struct {
+	Repository RepositoryID `json:"repository"`
+	Number     int          `json:"number"`
+	URL        string       `json:"url,omitempty"`
+	State      string       `json:"state"` // open, closed, merged
+	Title      string       `json:"title,omitempty"`
+	Author     string       `json:"author,omitempty"`
+	Commit     string       `json:"commit,omitempty"` // merge commit
+	Issues     []int        `json:"issues,omitempty"` // numbers that it says it fixes
+	UpdatedAt  time.Time    `json:"updatedAt,omitzero"`
+}
+
+// Entry is one line of a timeline.
+type Entry struct {
+	At    time.Time `json:"at"`
+	Actor string    `json:"actor"` // throughline, a login
+	What  string    `json:"what"`
+	Why   string    `json:"why,omitempty"`
+}
