@@ -58,6 +58,10 @@ type Policy struct {
 	RulesOff   []string         `json:"rules_off"`
 	Acceptance AcceptanceLimits `json:"acceptance"`
 	Code       CodeRules        `json:"code"`
+
+	// Where the values stand in their file, for warnings that come later.
+	file string
+	at   map[string]position
 }
 
 // TierRules holds what each tier asks for.
