@@ -82,9 +82,6 @@ type Place struct {
 	Repository   string `json:"repository,omitempty"`
 	Cluster      string `json:"cluster,omitempty"`
 	Subscription string `json:"subscription,omitempty"`
-	// Incomplete names a scope whose inventory could not be read to its end, Since since when.
-	Incomplete string    `json:"incomplete,omitempty"`
-	Since      time.Time `json:"since,omitzero"`
 }
 
 // Feeds tells which edition of each public feed the facts come from.
