@@ -17,6 +17,7 @@ type Artifact struct {
 	Labels    map[string]string `json:"labels,omitempty"` // only org.opencontainers.image.*
 	PushedAt  time.Time         `json:"pushedAt,omitzero"`
 	UpdatedAt time.Time         `json:"updatedAt,omitzero"`
+	Ties
 }
 
 // Method is how we know that a repository built an artifact.
@@ -82,6 +83,7 @@ type Evidence struct {
 	// Refused tells why the evidence does not count, for example "label inherited from the base image".
 	Refused string    `json:"refused,omitempty"`
 	SeenAt  time.Time `json:"seenAt"`
+	Ties
 }
 
 // Counts tells whether the evidence may map its artifact.

@@ -1,22 +1,30 @@
 package graph
 
-import (
-	"crypto/sha256"
-	"encoding/hex"
-	"encoding/json"
-)
-
 // Exposure is all that a decision needs to know of a repository's way into production: its artifacts, the workloads
 // that run them and their risk factors. It is one document, kept right by correlate.
 type Exposure struct {
-	Repository RepositoryID      `json:"repository"`
-	Artifacts  []ExposedArtifact `json:"artifacts,omitempty"` // sorted by digest
-	Workloads  []ExposedWorkload `json:"workloads,omitempty"` // sorted by id
+	Repository RepositoryID `json:"repository"`
+	// What the lists and issues show of the repository itself; a change of them is a change of the exposure.
+	Org      OrgID  `json:"org,omitempty"`
+	FullName string `json:"fullName,omitempty"`
+	Public   bool   `json:"public,omitempty"`
+	Archived bool   `json:"archived,omitempty"`
+	Deleted  bool   `json:"deleted,omitempty"`
+	// Images is true when at least one artifact is known to come from the repository, running or not.
+	Images bool `json:"images,omitempty"`
+	// Artifacts are those that run now, sorted by digest.
+	Artifacts []ExposedArtifact `json:"artifacts,omitempty"`
+	Workloads []ExposedWorkload `json:"workloads,omitempty"` // sorted by id
 	// Inventory is true once every connected scope was read to its end: only then is "not deployed" a fact.
 	Inventory bool `json:"inventory,omitempty"`
 	// Version is the hash of everything above: equal content, equal version.
 	Version string `json:"version"`
+	// Decided is the version for which prioritize has looked at every finding; the findings lag while it differs.
+	Decided string `json:"decided,omitempty"`
 }
+
+// Lags tells whether findings of the repository may be decided on an older exposure.
+func (e Exposure) Lags() bool { return e.Decided != e.Version }
 
 // ExposedArtifact is one image of the repository.
 type ExposedArtifact struct {
@@ -41,13 +49,9 @@ type ExposedWorkload struct {
 }
 
 // Sealed is the exposure with its Version set from its content.
-func (e Exposure) Sealed() (Exposure, error) {
-	e.Version = ""
-	raw, err := json.Marshal(e)
-	if err != nil {
-		return e, err
-	}
-	sum := sha256.Sum256(raw)
-	e.Version = hex.EncodeToString(sum[:8])
-	return e, nil
+func (e Exposure) Sealed() Exposure {
+	decided := e.Decided
+	e.Version, e.Decided = "", ""
+	e.Version, e.Decided = Version(e), decided
+	return e
 }

@@ -18,10 +18,28 @@ type Finding struct {
 	// CVEs are the vulnerabilities it is about, so that a feed change finds it.
 	CVEs []string `json:"cves,omitempty"`
 	// Matches are runtime findings about the same flaw in a running image: the alert is known to run.
-	Matches   []RuntimeMatch `json:"matches,omitempty"`
-	Decision  *Decision      `json:"decision,omitempty"`
-	FirstSeen time.Time      `json:"firstSeen,omitzero"`
+	Matches []RuntimeMatch `json:"matches,omitempty"`
+	// Known are, for a runtime finding, the alerts that know all of its vulnerabilities: it then needs no issue of its own.
+	Known    []FindingID `json:"known,omitempty"`
+	Decision *Decision   `json:"decision,omitempty"`
+	// Based is what prioritize last looked at, whether or not there was something to decide.
+	Based     Basis     `json:"based,omitzero"`
+	FirstSeen time.Time `json:"firstSeen,omitzero"`
 }
+
+// Subject is the version of what the finding is about: the alert or the runtime finding, without ties.
+func (f Finding) Subject() string {
+	alert, runtime := f.Alert, f.Runtime
+	if runtime != nil {
+		bare := *runtime
+		bare.Ties = Ties{}
+		runtime = &bare
+	}
+	return Version(alert, runtime)
+}
+
+// Lags tells whether the alert or runtime finding changed since prioritize last looked.
+func (f Finding) Lags() bool { return f.Based.Subject != f.Subject() }
 
 // RuntimeMatch ties an alert to a runtime finding about the same vulnerability.
 type RuntimeMatch struct {
@@ -36,9 +54,10 @@ type RuntimeMatch struct {
 
 // Basis is what a decision was based on; a finding lags when it differs from what stands now.
 type Basis struct {
-	Subject  string `json:"subject"`  // version of the alert or runtime finding
-	Exposure string `json:"exposure"` // Exposure.Version
-	Policy   string `json:"policy"`   // policy hash
+	Subject  string `json:"subject"`          // Finding.Subject
+	Joined   string `json:"joined,omitempty"` // what the matches and the alerts that know it said
+	Exposure string `json:"exposure"`         // Exposure.Version
+	Policy   string `json:"policy"`           // policy hash
 	Feeds    string `json:"feeds,omitempty"`
 }
 

@@ -123,3 +123,21 @@ func (d Digest) Short() string {
 	}
 	return string(d[:len("sha256:")+12])
 }
+
+// unmappedHost is the host key of the stand-ins for repositories that are not known.
+const unmappedHost = "image"
+
+// UnmappedOrg is the partition of the worklist for findings in images that map to no repository.
+const UnmappedOrg OrgID = "unmapped"
+
+// Unmapped stands for the unknown repository of an image, so that its findings are decided and listed like all others.
+func Unmapped(d Digest) RepositoryID {
+	n, err := strconv.ParseUint(strings.TrimPrefix(shortHash(string(d), 15), "0x"), 16, 64)
+	if err != nil || n == 0 {
+		n = 1
+	}
+	return RepositoryID(fmt.Sprintf("%s-%d", unmappedHost, n))
+}
+
+// Mapped tells whether the identity is that of a real repository.
+func (r RepositoryID) Mapped() bool { return r != "" && r.Host() != unmappedHost }

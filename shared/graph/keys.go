@@ -1,5 +1,7 @@
 package graph
 
+import "strings"
+
 // The kinds of documents.
 const (
 	KindRepository     Kind = "repository"
@@ -69,3 +71,16 @@ func SummaryKey(o OrgID, f FindingID) Key { return Key{WorklistContainer, string
 
 // StateKey names a document of the state container.
 func StateKey(partition, id string) Key { return Key{StateContainer, partition, id} }
+
+// NameKey names the document that tells which repository bears a full name on a host now.
+func NameKey(host, fullName string) Key {
+	return StateKey("names", host+":"+strings.ReplaceAll(strings.ToLower(fullName), "/", ":"))
+}
+
+// HeldPartition lists what a collect scope holds, so that its next complete reading can tell what is missing.
+func HeldPartition(scope string) string { return "held:" + scope }
+
+// HeldKey names an entry of the list of a scope.
+func HeldKey(scope string, a Absence) Key {
+	return StateKey(HeldPartition(scope), string(a.Kind)+"-"+strings.ReplaceAll(a.ID, "/", ":"))
+}

@@ -85,7 +85,7 @@ type Collection struct {
 	Source string `json:"source"`           // a key of main's list of sources
 	Scope  string `json:"scope"`            // org:<login>, alert:<id>, digest:<digest>, subscription:<id>, all
 	Cursor string `json:"cursor,omitempty"` // opaque to everybody but the source; empty: the first page
-	Run    string `json:"run,omitempty"`    // empty: a run of its own, never complete
+	Run    string `json:"run,omitempty"`    // empty: a run of its own
 	Page   int    `json:"page,omitempty"`
 	// StartedAt is when the run began.
 	StartedAt time.Time `json:"startedAt,omitzero"`

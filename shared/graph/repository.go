@@ -24,6 +24,7 @@ type Repository struct {
 	// Partial marks what a webhook tells besides its subject (id and name only); it never overwrites a full reading.
 	Partial   bool      `json:"partial,omitempty"`
 	UpdatedAt time.Time `json:"updatedAt,omitzero"`
+	Ties
 }
 
 // FullName is owner/name as GitHub writes it.

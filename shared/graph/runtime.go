@@ -25,6 +25,7 @@ type RuntimeFinding struct {
 	FirstSeen   time.Time  `json:"firstSeen,omitzero"`
 	Scope       string     `json:"scope,omitempty"` // collect scope that saw it last
 	UpdatedAt   time.Time  `json:"updatedAt,omitzero"`
+	Ties
 }
 
 // CVE is one vulnerability of a runtime finding.

@@ -24,6 +24,7 @@ type Workload struct {
 	Scope     string    `json:"scope,omitempty"`
 	Gone      bool      `json:"gone,omitempty"`
 	UpdatedAt time.Time `json:"updatedAt,omitzero"`
+	Ties
 }
 
 // Running is one image that a workload runs or ran.

@@ -1,0 +1,129 @@
+// Package collect reads one page of one source, says what it saw, and asks for the next page.
+//
+// A run over a scope is a chain of messages, each with its cursor, so that a crash costs at most one page read twice.
+// What each page held is noted; when the last page was read without error the scope is complete, and only then does
+// collect name what the graph holds and the scope did not. It writes nothing into the graph itself.
+package collect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"throughline/shared/event"
+	"throughline/shared/graph"
+)
+
+// name is how the stage signs its events.
+const name = "/functions/collect"
+
+// source is one outside system that can be read by pages.
+type source interface {
+	// Read reads one page. *graph.Limited asks to come back later.
+	Read(ctx context.Context, c graph.Collection) (graph.Collected, error)
+}
+
+// Stage is the function collect.
+type Stage struct {
+	Store   graph.Store
+	Sources map[string]source
+	Now     func() time.Time
+	Log     *slog.Logger
+}
+
+// Source lets main fill the table of sources with concrete types.
+type Source = source
+
+// Handle reads the page that the event asks for.
+func (s *Stage) Handle(ctx context.Context, e event.Event) ([]event.Event, error) {
+	var c graph.Collection
+	if err := e.Into(&c); err != nil {
+		return nil, err
+	}
+	from, ok := s.Sources[c.Source]
+	if !ok {
+		return nil, event.Permanent(fmt.Errorf("collect %s %s: no such source is connected", c.Source, c.Scope))
+	}
+	c = begun(c, e)
+	got, err := from.Read(ctx, c)
+	var limited *graph.Limited
+	if errors.As(err, &limited) {
+		s.Log.InfoContext(ctx, "collect waits", "source", c.Source, "scope", c.Scope, "until", limited.Until, "why", limited.Why)
+		return []event.Event{e.Again(limited.Until)}, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("collect %s %s page %d: %w", c.Source, c.Scope, c.Page, err)
+	}
+	s.report(ctx, c, got)
+	return s.answer(ctx, c, got)
+}
+
+// begun gives a collection that nobody started a run of its own.
+func begun(c graph.Collection, e event.Event) graph.Collection {
+	if c.Run == "" {
+		c.Run, c.StartedAt = e.ID, e.Time
+	}
+	return c
+}
+
+// scopeID names what a run reads.
+func scopeID(c graph.Collection) string { return c.Source + " " + c.Scope }
+
+func (s *Stage) report(ctx context.Context, c graph.Collection, got graph.Collected) {
+	s.Log.InfoContext(ctx, "page collected", "source", c.Source, "scope", c.Scope, "page", c.Page, "nouns", got.Observation.Len(), "more", got.Next != "")
+	for why, n := range got.Skipped {
+		s.Log.WarnContext(ctx, "facts skipped", "source", c.Source, "scope", c.Scope, "why", why, "count", n)
+	}
+}
+
+// answer says what the page showed, closes the scope or asks for the next page, and follows what the page calls for.
+func (s *Stage) answer(ctx context.Context, c graph.Collection, got graph.Collected) ([]event.Event, error) {
+	if err := s.note(ctx, c, got); err != nil {
+		return nil, err
+	}
+	page := got.Observation
+	gone := page.Absent
+	page.Absent = nil
+	page.Scope = &graph.Scope{ID: scopeID(c), Run: c.Run, StartedAt: c.StartedAt}
+	var out []event.Event
+	if page.Len() > 0 {
+		events, err := event.NewObserved(name, page)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, events...)
+	}
+	next, err := s.next(ctx, c, got, gone)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, next...)
+	for _, f := range got.Follow {
+		f.Run, f.StartedAt = c.Run, c.StartedAt
+		e, err := event.NewCollect(name, f)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// next asks for the next page, or closes the scope.
+func (s *Stage) next(ctx context.Context, c graph.Collection, got graph.Collected, gone []graph.Absence) ([]event.Event, error) {
+	if got.Next != "" {
+		c.Cursor, c.Page = got.Next, c.Page+1
+		e, err := event.NewCollect(name, c)
+		return []event.Event{e}, err
+	}
+	missing, err := s.missing(ctx, c, got)
+	if err != nil {
+		return nil, err
+	}
+	return event.NewObserved(name, graph.Observation{
+		Source: got.Observation.Source, ObservedAt: got.Observation.ObservedAt, Absent: append(gone, missing...),
+		Scope: &graph.Scope{ID: scopeID(c), Run: c.Run, StartedAt: c.StartedAt, Complete: true},
+	})
+}

@@ -1,0 +1,231 @@
+package correlate
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"throughline/shared/graph"
+)
+
+// maxNames bounds the names and tags that an artifact keeps; the newest stay.
+const maxNames = 50
+
+// artifact ties an image: its document, the links between index and manifests, and what is declared of it.
+func (t *tie) artifact(ctx context.Context, a graph.Artifact) error {
+	if _, err := graph.ParseDigest(string(a.Digest)); err != nil {
+		return fmt.Errorf("artifact: %w", err)
+	}
+	now, _, err := graph.Update(ctx, t.Store, graph.ArtifactKey(a.Digest), graph.KindArtifact, func(old graph.Versioned[graph.Artifact]) (graph.Artifact, bool, error) {
+		next := mergeArtifact(old.Value, a)
+		next.Loose = next.Loose || !same(next, old.Value)
+		return next, !old.Exists() || !same(next, old.Value), nil
+	})
+	if err != nil {
+		return err
+	}
+	t.touch(now.Touches...)
+	if !now.Loose {
+		return nil
+	}
+	if err := t.link(ctx, now); err != nil {
+		return err
+	}
+	if err := t.declared(ctx, now); err != nil {
+		return err
+	}
+	owners, err := t.exposeDigest(ctx, now.Digest)
+	if err != nil {
+		return err
+	}
+	return tighten(ctx, t.Store, graph.ArtifactKey(a.Digest), graph.KindArtifact, now, func(v *graph.Artifact) { v.Ties = graph.Ties{Touches: owners} })
+}
+
+// tighten stores the result of finished work unless the noun changed again meanwhile.
+func tighten[T any](ctx context.Context, s graph.Store, k graph.Key, kind graph.Kind, done T, finish func(*T)) error {
+	_, _, err := graph.Update(ctx, s, k, kind, func(old graph.Versioned[T]) (T, bool, error) {
+		if !same(old.Value, done) {
+			return old.Value, false, nil
+		}
+		next := old.Value
+		finish(&next)
+		return next, !same(next, old.Value), nil
+	})
+	return err
+}
+
+// mergeArtifact adds what is new: an image's manifest never changes, its names do.
+func mergeArtifact(old, a graph.Artifact) graph.Artifact {
+	next := old
+	next.Digest = a.Digest
+	next.Names = last(union(old.Names, a.Names...), maxNames)
+	next.Tags = last(union(old.Tags, a.Tags...), maxNames)
+	next.Manifests = union(old.Manifests, a.Manifests...)
+	next.Indexes = union(old.Indexes, a.Indexes...)
+	next.MediaType = cmp.Or(a.MediaType, old.MediaType)
+	next.Platform = cmp.Or(a.Platform, old.Platform)
+	next.Base = cmp.Or(a.Base, old.Base)
+	next.BaseName = cmp.Or(a.BaseName, old.BaseName)
+	if len(a.Layers) > 0 {
+		next.Layers = a.Layers
+	}
+	if len(a.Labels) > 0 {
+		next.Labels = a.Labels
+	}
+	if a.PushedAt.After(old.PushedAt) {
+		next.PushedAt = a.PushedAt
+	}
+	if a.UpdatedAt.After(old.UpdatedAt) && (!same(next, old)) {
+		next.UpdatedAt = a.UpdatedAt
+	}
+	return next
+}
+
+func last[T any](items []T, n int) []T {
+	if len(items) > n {
+		return items[len(items)-n:]
+	}
+	return items
+}
+
+// link writes the other side of the edges between an index and its manifests.
+func (t *tie) link(ctx context.Context, a graph.Artifact) error {
+	for _, m := range a.Manifests {
+		if err := t.relate(ctx, m, func(other *graph.Artifact) { other.Indexes = union(other.Indexes, a.Digest) }); err != nil {
+			return err
+		}
+	}
+	for _, i := range a.Indexes {
+		if err := t.relate(ctx, i, func(other *graph.Artifact) { other.Manifests = union(other.Manifests, a.Digest) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *tie) relate(ctx context.Context, d graph.Digest, change func(*graph.Artifact)) error {
+	_, _, err := graph.Update(ctx, t.Store, graph.ArtifactKey(d), graph.KindArtifact, func(old graph.Versioned[graph.Artifact]) (graph.Artifact, bool, error) {
+		next := old.Value
+		next.Digest = d
+		change(&next)
+		return next, !same(next, old.Value), nil
+	})
+	return err
+}
+
+func (t *tie) declared(ctx context.Context, a graph.Artifact) error {
+	if t.Catalogue == nil {
+		return nil
+	}
+	return each(ctx, t.Catalogue.Evidence(a, t.now), t.evidence)
+}
+
+// evidence ties a repository to an artifact, on both sides.
+func (t *tie) evidence(ctx context.Context, e graph.Evidence) error {
+	if _, err := graph.ParseDigest(string(e.Digest)); err != nil {
+		return fmt.Errorf("evidence: %w", err)
+	}
+	known, err := t.resolve(ctx, &e)
+	if err != nil {
+		return err
+	}
+	if !known {
+		return put1(ctx, t.Store, graph.StateKey(awaitPartition(e.RepositoryName), awaitID(e)), graph.KindEvidence, e)
+	}
+	side, other := graph.EvidenceKeys(e)
+	now, _, err := graph.Update(ctx, t.Store, side, graph.KindEvidence, mergeEvidence(e))
+	if err != nil {
+		return err
+	}
+	t.touch(now.Touches...)
+	t.touch(now.Repository)
+	if !now.Loose {
+		return nil
+	}
+	if _, _, err := graph.Update(ctx, t.Store, other, graph.KindEvidence, mergeEvidence(e)); err != nil {
+		return err
+	}
+	if err := t.known(ctx, e.Digest); err != nil {
+		return err
+	}
+	owners, err := t.exposeDigest(ctx, e.Digest)
+	if err != nil {
+		return err
+	}
+	return tighten(ctx, t.Store, side, graph.KindEvidence, now, func(v *graph.Evidence) { v.Ties = graph.Ties{Touches: owners} })
+}
+
+// known makes sure that the artifact of an edge has a document.
+func (t *tie) known(ctx context.Context, d graph.Digest) error {
+	return t.relate(ctx, d, func(*graph.Artifact) {})
+}
+
+// put1 writes a document unless it already says the same.
+func put1[T any](ctx context.Context, s graph.Store, k graph.Key, kind graph.Kind, v T) error {
+	_, _, err := graph.Update(ctx, s, k, kind, func(old graph.Versioned[T]) (T, bool, error) {
+		return v, !old.Exists() || !same(old.Value, v), nil
+	})
+	return err
+}
+
+// mergeEvidence keeps the newest saying of one method; a saying that only repeats itself changes nothing.
+func mergeEvidence(e graph.Evidence) func(graph.Versioned[graph.Evidence]) (graph.Evidence, bool, error) {
+	return func(old graph.Versioned[graph.Evidence]) (graph.Evidence, bool, error) {
+		if old.Exists() && e.SeenAt.Before(old.Value.SeenAt) {
+			return old.Value, false, nil
+		}
+		next := e
+		next.Ties = old.Value.Ties
+		repeated := next
+		repeated.SeenAt = old.Value.SeenAt
+		if old.Exists() && same(repeated, old.Value) {
+			return old.Value, false, nil
+		}
+		next.Loose = true
+		return next, true, nil
+	}
+}
+
+// resolve finds the repository behind a name. It answers false when nobody bears that name yet.
+func (t *tie) resolve(ctx context.Context, e *graph.Evidence) (bool, error) {
+	if e.Repository != "" {
+		return true, nil
+	}
+	entry, err := graph.Get[graph.Name](ctx, t.Store, graph.NameKey(defaultHost, e.RepositoryName))
+	if err != nil {
+		return false, err
+	}
+	e.Repository = entry.Value.Repository
+	return entry.Exists(), nil
+}
+
+// defaultHost is where a name without a host is looked up.
+const defaultHost = "github"
+
+// family is the closure of a digest: itself, the indexes that list it, and all their manifests. A workload that reports
+// any of them runs the same image.
+func (t *tie) family(ctx context.Context, d graph.Digest) ([]graph.Artifact, error) {
+	self, err := graph.Get[graph.Artifact](ctx, t.Store, graph.ArtifactKey(d))
+	if err != nil {
+		return nil, err
+	}
+	self.Value.Digest = d
+	members := []graph.Artifact{self.Value}
+	seen := []graph.Digest{d}
+	for i := 0; i < len(members); i++ {
+		for _, next := range slices.Concat(members[i].Indexes, members[i].Manifests) {
+			if slices.Contains(seen, next) {
+				continue
+			}
+			seen = append(seen, next)
+			a, err := graph.Get[graph.Artifact](ctx, t.Store, graph.ArtifactKey(next))
+			if err != nil {
+				return nil, err
+			}
+			a.Value.Digest = next
+			members = append(members, a.Value)
+		}
+	}
+	return members, nil
+}

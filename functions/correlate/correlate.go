@@ -1,0 +1,190 @@
+// Package correlate ties observations into the mapping graph and reports the findings that lag behind it.
+//
+// Newest wins: a noun is written only when the source's own clock says that it is newer, so observations may come in
+// any order and any number of times. Handling the same observation twice changes nothing the second time, but still
+// reports what lags, so that a crash between writing and publishing loses nothing. The package decides nothing about
+// urgency and talks to nobody but the store.
+package correlate
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"slices"
+	"time"
+
+	"throughline/shared/event"
+	"throughline/shared/graph"
+)
+
+// name is how the stage signs its events.
+const name = "/functions/correlate"
+
+// catalogue is what the operators declare by hand.
+type catalogue interface {
+	// Evidence gives the declared repositories of an artifact.
+	Evidence(a graph.Artifact, now time.Time) []graph.Evidence
+	// Readings gives the declared risk factors of a workload.
+	Readings(w graph.Workload, now time.Time) []graph.Reading
+}
+
+// Stage is the function correlate.
+type Stage struct {
+	Store     graph.Store
+	Catalogue catalogue // nil: nothing is declared
+	// Inventory are the ids of the scopes that together list everything that runs.
+	Inventory []string
+	Now       func() time.Time
+	Log       *slog.Logger
+}
+
+// Handle ties one observation into the graph and answers what lags behind it.
+func (s *Stage) Handle(ctx context.Context, e event.Event) ([]event.Event, error) {
+	var o graph.Observation
+	if err := e.Into(&o); err != nil {
+		return nil, err
+	}
+	t := &tie{Stage: s, now: s.Now(), lags: map[graph.RepositoryID]*event.Lag{}}
+	if err := t.observation(ctx, o); err != nil {
+		return nil, fmt.Errorf("correlate %s: %w", e.Subject, err)
+	}
+	return t.events(ctx)
+}
+
+// tie is the handling of one observation.
+type tie struct {
+	*Stage
+	now     time.Time
+	lags    map[graph.RepositoryID]*event.Lag
+	touched []graph.RepositoryID // whose exposure must be looked at
+	follow  []graph.Collection
+}
+
+func (t *tie) observation(ctx context.Context, o graph.Observation) error {
+	return first(
+		func() error { return each(ctx, o.Repositories, t.repository) },
+		func() error { return each(ctx, o.Artifacts, t.artifact) },
+		func() error { return each(ctx, o.Evidence, t.evidence) },
+		func() error { return each(ctx, o.Workloads, t.workload) },
+		func() error { return each(ctx, o.Readings, t.reading) },
+		func() error { return each(ctx, o.RuntimeFindings, t.runtimeFinding) },
+		func() error { return each(ctx, o.Alerts, t.alert) },
+		func() error { return each(ctx, o.Issues, t.issue) },
+		func() error { return each(ctx, o.PullRequests, t.pullRequest) },
+		func() error { return t.absences(ctx, o) },
+		func() error { return t.scope(ctx, o.Scope) },
+	)
+}
+
+// first runs the steps in order until one fails.
+func first(steps ...func() error) error {
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func each[T any](ctx context.Context, items []T, do func(context.Context, T) error) error {
+	for _, item := range items {
+		if err := do(ctx, item); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// touch notes repositories whose exposure may lag.
+func (t *tie) touch(rs ...graph.RepositoryID) {
+	for _, r := range rs {
+		if r != "" && !slices.Contains(t.touched, r) {
+			t.touched = append(t.touched, r)
+		}
+	}
+}
+
+// lag notes a finding that lags.
+func (t *tie) lag(r graph.RepositoryID, f graph.FindingID) {
+	l := t.lagOf(r)
+	if !slices.Contains(l.Findings, f) {
+		l.Findings = append(l.Findings, f)
+	}
+}
+
+func (t *tie) lagOf(r graph.RepositoryID) *event.Lag {
+	if t.lags[r] == nil {
+		t.lags[r] = &event.Lag{Repository: r}
+	}
+	return t.lags[r]
+}
+
+// maxFindings bounds the findings that one message names.
+const maxFindings = 100
+
+// events says what lags: findings that were observed, exposures that moved, and what is still to be read.
+func (t *tie) events(ctx context.Context) ([]event.Event, error) {
+	for _, r := range t.touched {
+		x, err := graph.Get[graph.Exposure](ctx, t.Store, graph.ExposureKey(r))
+		if err != nil {
+			return nil, err
+		}
+		if x.Exists() && x.Value.Lags() {
+			t.lagOf(r).Exposure = true
+		}
+	}
+	var events []event.Event
+	for _, l := range sorted(t.lags) {
+		for _, part := range parts(*l) {
+			e, err := event.NewLag(name, part)
+			if err != nil {
+				return nil, err
+			}
+			events = append(events, e)
+		}
+	}
+	for _, c := range t.follow {
+		e, err := event.NewCollect(name, c)
+		if err != nil {
+			return nil, err
+		}
+		events = append(events, e)
+	}
+	return events, nil
+}
+
+func sorted(lags map[graph.RepositoryID]*event.Lag) []*event.Lag {
+	var all []*event.Lag
+	for _, l := range lags {
+		all = append(all, l)
+	}
+	slices.SortFunc(all, func(a, b *event.Lag) int { return cmpString(string(a.Repository), string(b.Repository)) })
+	return all
+}
+
+func parts(l event.Lag) []event.Lag {
+	var out []event.Lag
+	for len(l.Findings) > maxFindings {
+		head := l
+		head.Findings, head.Exposure = l.Findings[:maxFindings], false
+		out = append(out, head)
+		l.Findings = l.Findings[maxFindings:]
+	}
+	return append(out, l)
+}
+
+// scope notes when a scope was last read to its end, and turns the inventory mark of the repositories when the first
+// complete inventory arrives.
+func (t *tie) scope(ctx context.Context, sc *graph.Scope) error {
+	if sc == nil || !sc.Complete {
+		return nil
+	}
+	key := graph.StateKey("scopes", sc.ID)
+	_, _, err := graph.Update(ctx, t.Store, key, "scope", func(old graph.Versioned[graph.Scope]) (graph.Scope, bool, error) {
+		return *sc, old.Value.StartedAt.Before(sc.StartedAt), nil
+	})
+	if err != nil {
+		return fmt.Errorf("note scope %s: %w", sc.ID, err)
+	}
+	return t.inventory(ctx, sc.ID)
+}

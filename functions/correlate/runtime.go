@@ -1,0 +1,165 @@
+package correlate
+
+import (
+	"context"
+	"log/slog"
+
+	"throughline/shared/graph"
+)
+
+// runtimeFinding ties what Defender says of an image: beside the artifact, and as a finding of the image's repository.
+func (t *tie) runtimeFinding(ctx context.Context, f graph.RuntimeFinding) error {
+	if _, err := graph.ParseDigest(string(f.Digest)); err != nil {
+		t.Log.WarnContext(ctx, "runtime finding skipped", slog.String("finding", string(f.ID)), slog.String("why", err.Error()))
+		return nil
+	}
+	key := graph.RuntimeFindingKey(f.Digest, f.ID)
+	now, _, err := graph.Update(ctx, t.Store, key, graph.KindRuntimeFinding, func(old graph.Versioned[graph.RuntimeFinding]) (graph.RuntimeFinding, bool, error) {
+		if old.Exists() && f.UpdatedAt.Before(old.Value.UpdatedAt) {
+			return old.Value, false, nil
+		}
+		next := f
+		if old.Exists() {
+			next.Ties = old.Value.Ties
+			if !old.Value.FirstSeen.IsZero() {
+				next.FirstSeen = old.Value.FirstSeen
+			}
+		}
+		changed := !old.Exists() || !same(next, old.Value)
+		next.Loose = next.Loose || changed
+		return next, changed, nil
+	})
+	if err != nil {
+		return err
+	}
+	if !now.Loose {
+		return t.relag(ctx, now)
+	}
+	if err := t.settleRuntime(ctx, now); err != nil {
+		return err
+	}
+	o, err := t.origin(ctx, now.Digest)
+	if err != nil {
+		return err
+	}
+	return tighten(ctx, t.Store, key, graph.KindRuntimeFinding, now, func(v *graph.RuntimeFinding) {
+		v.Ties = graph.Ties{Touches: []graph.RepositoryID{o.owner().Repository}}
+	})
+}
+
+// relag reports an unchanged runtime finding whose decision still lags.
+func (t *tie) relag(ctx context.Context, f graph.RuntimeFinding) error {
+	for _, r := range f.Touches {
+		home, err := graph.Get[graph.Finding](ctx, t.Store, graph.FindingKey(r, f.ID))
+		if err != nil {
+			return err
+		}
+		if home.Exists() && home.Value.Lags() {
+			t.lag(r, f.ID)
+		}
+	}
+	return nil
+}
+
+// settleRuntime writes what follows from a runtime finding.
+func (t *tie) settleRuntime(ctx context.Context, f graph.RuntimeFinding) error {
+	if err := t.hold(ctx, f.Scope, graph.Absence{Kind: graph.KindRuntimeFinding, ID: string(f.Digest) + "|" + string(f.ID)}, f.State != graph.Open); err != nil {
+		return err
+	}
+	if f.Image != "" {
+		if err := t.artifact(ctx, graph.Artifact{Digest: f.Digest, Names: []string{imageName(f.Image)}, UpdatedAt: f.UpdatedAt}); err != nil {
+			return err
+		}
+	} else if err := t.known(ctx, f.Digest); err != nil {
+		return err
+	}
+	_, err := t.exposeDigest(ctx, f.Digest)
+	return err
+}
+
+// rehome puts the runtime findings of a digest into the partition of the repository that owns it now, and takes them
+// out of all others.
+func (t *tie) rehome(ctx context.Context, o origin) error {
+	found, err := graph.ListAll[graph.RuntimeFinding](ctx, t.Store, graph.Query{Container: graph.GraphContainer, Partition: graph.ArtifactPartition(o.digest), Kind: graph.KindRuntimeFinding})
+	if err != nil || len(found) == 0 {
+		return err
+	}
+	owner := o.owner().Repository
+	strangers := union([]graph.RepositoryID{graph.Unmapped(o.digest)}, o.claimants()...)
+	if !owner.Mapped() {
+		if _, _, err := t.exposeUnmapped(ctx, o); err != nil {
+			return err
+		}
+	}
+	for _, f := range found {
+		if err := t.home(ctx, owner, f); err != nil {
+			return err
+		}
+		for _, r := range strangers {
+			if r == owner {
+				continue
+			}
+			if err := t.evict(ctx, r, f.ID); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// exposeUnmapped keeps the exposure of an image without a repository.
+func (t *tie) exposeUnmapped(ctx context.Context, o origin) (graph.Exposure, bool, error) {
+	r := graph.Unmapped(o.digest)
+	t.touch(r)
+	return t.expose(ctx, r, []graph.Digest{o.digest})
+}
+
+// home writes the finding of a runtime finding.
+func (t *tie) home(ctx context.Context, r graph.RepositoryID, f graph.RuntimeFinding) error {
+	f.Ties = graph.Ties{}
+	now, changed, err := graph.Update(ctx, t.Store, graph.FindingKey(r, f.ID), graph.KindFinding, func(old graph.Versioned[graph.Finding]) (graph.Finding, bool, error) {
+		next := old.Value
+		next.ID, next.Repository, next.Kind, next.State, next.Runtime = f.ID, r, graph.RuntimeKind, f.State, &f
+		next.FixKey = f.FixKey()
+		next.Remediation = graph.NewRemediationID(r, next.FixKey)
+		next.CVEs = nil
+		for _, c := range f.CVEs {
+			next.CVEs = append(next.CVEs, c.ID)
+		}
+		if next.FirstSeen.IsZero() {
+			next.FirstSeen = f.FirstSeen
+		}
+		return next, !old.Exists() || !same(next, old.Value), nil
+	})
+	if err != nil {
+		return err
+	}
+	if changed || now.Lags() {
+		t.lag(r, f.ID)
+	}
+	if changed {
+		return t.lagKin(ctx, r, now)
+	}
+	return nil
+}
+
+// evict takes a finding out of a repository that does not own its image, with its line in the worklist.
+func (t *tie) evict(ctx context.Context, r graph.RepositoryID, f graph.FindingID) error {
+	key := graph.FindingKey(r, f)
+	was, err := graph.Get[graph.Finding](ctx, t.Store, key)
+	if err != nil || !was.Exists() {
+		return err
+	}
+	x, err := graph.Get[graph.Exposure](ctx, t.Store, graph.ExposureKey(r))
+	if err != nil {
+		return err
+	}
+	if err := t.drop(ctx, graph.SummaryKey(x.Value.Org, f)); err != nil {
+		return err
+	}
+	if err := t.drop(ctx, key); err != nil {
+		return err
+	}
+	_, _, err = t.expose(ctx, r, []graph.Digest{was.Value.Runtime.Digest})
+	return err
+}
