@@ -51,6 +51,8 @@ type Lag struct {
 	Findings   []graph.FindingID  `json:"findings,omitempty"`
 	Exposure   bool               `json:"exposure,omitempty"`
 	Cursor     string             `json:"cursor,omitempty"`
+	// Version is the exposure that a walk over the findings began with.
+	Version string `json:"version,omitempty"`
 }
 
 // Due is what prioritize says: the remediation lags behind the decisions of its findings, or behind its issue.

@@ -15,6 +15,8 @@ type Exposure struct {
 	// Artifacts are those that run now, sorted by digest.
 	Artifacts []ExposedArtifact `json:"artifacts,omitempty"`
 	Workloads []ExposedWorkload `json:"workloads,omitempty"` // sorted by id
+	// Observed is true once a runtime finding was seen in one of its images.
+	Observed bool `json:"observed,omitempty"`
 	// Inventory is true once every connected scope was read to its end: only then is "not deployed" a fact.
 	Inventory bool `json:"inventory,omitempty"`
 	// Version is the hash of everything above: equal content, equal version.

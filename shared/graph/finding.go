@@ -75,6 +75,8 @@ type Decision struct {
 	// Workloads has one entry for each workload, most urgent first; Explanation of each is in the form of the public rule.
 	Workloads []WorkloadDecision `json:"workloads"`
 	History   []TierSpan         `json:"history,omitempty"`
+	// Reached notes when the published tier first was that urgent in this episode: due dates count from it.
+	Reached   map[Tier]time.Time `json:"reached,omitempty"`
 	Based     Basis              `json:"based"`
 	DecidedAt time.Time          `json:"decidedAt"`
 }
@@ -93,10 +95,11 @@ type WorkloadDecision struct {
 
 // TierSpan is one change of the computed tier, for stability and replay.
 type TierSpan struct {
-	Tier Tier      `json:"tier"`
-	From time.Time `json:"from"`
-	// AtOnce marks a change that shows without a hold: acceptance, VEX, verified fix, released by a person.
-	AtOnce bool `json:"atOnce,omitempty"`
+	At     time.Time `json:"at"`
+	Tier   Tier      `json:"tier"`
+	Cause  string    `json:"cause,omitempty"` // computed, r0, fixed, released
+	By     string    `json:"by,omitempty"`
+	Reason string    `json:"reason,omitempty"`
 }
 
 // Summary is one finding as the ordered lists show it, kept in the worklist.
@@ -129,6 +132,8 @@ type Summary struct {
 	Status       string        `json:"status,omitempty"`
 	Assignees    []string      `json:"assignees,omitempty"`
 	FirstSeen    time.Time     `json:"firstSeen,omitzero"`
+	// Known marks a runtime finding whose vulnerabilities alerts know already.
+	Known bool `json:"known,omitempty"`
 	// Decided is the version of the decision that it shows.
 	Decided string `json:"decided"`
 }

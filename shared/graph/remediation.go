@@ -28,8 +28,10 @@ type Remediation struct {
 	Score      int           `json:"score"`
 	Due        string        `json:"due"`
 	DueAt      time.Time     `json:"dueAt,omitzero"`
-	Findings   []FindingID   `json:"findings"`
-	Issue      *Issue        `json:"issue,omitempty"`
+	Findings   []FindingID   `json:"findings"` // those that it is for now
+	// Seen is the version of each finding that was taken in, also of those that no longer count.
+	Seen  map[FindingID]string `json:"seen,omitempty"`
+	Issue *Issue               `json:"issue,omitempty"`
 	// Intent is written before the call that it announces, and cleared with the call's result.
 	Intent *Intent `json:"intent,omitempty"`
 	// Applied is the hash of what the issue shows; Decided the version of the decisions behind it.
@@ -41,6 +43,9 @@ type Remediation struct {
 	PullRequests []PullRequest `json:"pullRequests,omitempty"`
 	Timeline     []Entry       `json:"timeline,omitempty"`
 }
+
+// Unsettled tells whether an action was begun and its result is not known yet.
+func (m Remediation) Unsettled() bool { return m.Intent != nil }
 
 // Issue is the GitHub issue of a remediation.
 type Issue struct {

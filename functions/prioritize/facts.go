@@ -1,0 +1,280 @@
+package prioritize
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"throughline/shared/decision"
+	"throughline/shared/graph"
+)
+
+// reach is where a finding runs, as far as is known.
+type reach struct {
+	workloads []graph.ExposedWorkload
+	running   graph.Answer
+	source    string // why we say so
+}
+
+// reachOf tells which workloads of the repository run the finding.
+func (r *round) reachOf(f graph.Finding) reach {
+	switch {
+	case f.Runtime != nil:
+		return r.reachOfImage(f.Runtime)
+	case len(f.Matches) > 0:
+		return r.reachOfMatches(f.Matches)
+	case f.Alert != nil && f.Alert.Dependency != nil && f.Alert.Dependency.Scope == "development":
+		return reach{running: graph.Unknown, source: "development dependency, no bill of materials of the image"}
+	}
+	ws := r.workloadsOf(func(a graph.ExposedArtifact) bool { return contains(a, pathOf(f)) })
+	if len(ws) > 0 {
+		return reach{workloads: ws, running: graph.Yes, source: "images of the repository"}
+	}
+	return r.notSeen(r.exposure.Images)
+}
+
+// notSeen tells "not deployed" from "not known": only a complete inventory and a known image make an absence a fact.
+func (r *round) notSeen(imageKnown bool) reach {
+	switch {
+	case !imageKnown:
+		return reach{running: graph.Unknown, source: "no image is known to come from the repository"}
+	case !r.exposure.Inventory:
+		return reach{running: graph.Unknown, source: "the inventory is not complete yet"}
+	}
+	return reach{running: graph.No, source: "complete inventory, no workload runs an image of the repository"}
+}
+
+func (r *round) reachOfImage(f *graph.RuntimeFinding) reach {
+	ws := r.workloadsOf(func(a graph.ExposedArtifact) bool { return a.Digest == f.Digest })
+	if f.Workload != "" {
+		if i := slices.IndexFunc(ws, func(w graph.ExposedWorkload) bool { return w.ID == f.Workload }); i >= 0 {
+			ws = ws[i : i+1]
+		}
+	}
+	if len(ws) > 0 {
+		return reach{workloads: ws, running: graph.Yes, source: "Defender for Cloud"}
+	}
+	return r.notSeen(true)
+}
+
+func (r *round) reachOfMatches(ms []graph.RuntimeMatch) reach {
+	ws := r.workloadsOf(func(a graph.ExposedArtifact) bool {
+		return slices.ContainsFunc(ms, func(m graph.RuntimeMatch) bool { return m.Digest == a.Digest })
+	})
+	if len(ws) > 0 {
+		return reach{workloads: ws, running: graph.Yes, source: "Defender for Cloud sees it in the running image"}
+	}
+	return r.notSeen(true)
+}
+
+// workloadsOf lists the workloads that run an artifact which passes the test.
+func (r *round) workloadsOf(test func(graph.ExposedArtifact) bool) []graph.ExposedWorkload {
+	var digests []graph.Digest
+	for _, a := range r.exposure.Artifacts {
+		if test(a) {
+			digests = append(digests, a.Digest)
+		}
+	}
+	var ws []graph.ExposedWorkload
+	for _, w := range r.exposure.Workloads {
+		if slices.ContainsFunc(w.Digests, func(d graph.Digest) bool { return slices.Contains(digests, d) }) {
+			ws = append(ws, w)
+		}
+	}
+	return ws
+}
+
+// contains tells whether an image may hold a path: it was built from a context above it, or its context is not known.
+func contains(a graph.ExposedArtifact, path string) bool {
+	if len(a.Contexts) == 0 || path == "" {
+		return true
+	}
+	return slices.ContainsFunc(a.Contexts, func(context string) bool {
+		context = strings.Trim(strings.TrimPrefix(context, "./"), "/")
+		return context == "" || context == "." || path == context || strings.HasPrefix(path, context+"/")
+	})
+}
+
+// pathOf is the file that an alert is about.
+func pathOf(f graph.Finding) string {
+	switch {
+	case f.Alert == nil:
+		return ""
+	case f.Alert.Code != nil:
+		return strings.TrimPrefix(f.Alert.Code.Path, "/")
+	case f.Alert.Dependency != nil:
+		return strings.TrimPrefix(f.Alert.Dependency.Manifest, "/")
+	}
+	return ""
+}
+
+// inputs gathers the facts that do not depend on the workload. It answers false for a finding that is not decided.
+func (r *round) inputs(f graph.Finding) (decision.Inputs, bool) {
+	in := decision.Inputs{Finding: string(f.ID), At: r.now, Detected: f.FirstSeen}
+	in.Place.Repository = r.exposure.FullName
+	switch {
+	case f.Runtime != nil:
+		r.runtimeFacts(f.Runtime, &in)
+	case f.Alert.Dependency != nil:
+		r.dependencyFacts(f, &in)
+	case f.Alert.Code != nil:
+		return in, codeFacts(f.Alert, &in)
+	default:
+		r.secretFacts(f.Alert, &in)
+	}
+	return in, true
+}
+
+func fact(value, source string) decision.Fact {
+	if value == "" {
+		return decision.Fact{}
+	}
+	return decision.Fact{Value: value, Source: source}
+}
+
+func yes(b bool, source string) decision.Fact {
+	if !b {
+		return decision.Fact{}
+	}
+	return decision.Fact{Value: string(graph.Yes), Source: source}
+}
+
+const (
+	fromGitHub   = "GitHub"
+	fromDefender = "Defender for Cloud"
+)
+
+func (r *round) dependencyFacts(f graph.Finding, in *decision.Inputs) {
+	d := f.Alert.Dependency
+	in.Kind = decision.Vuln
+	if d.Malware {
+		in.Kind = decision.Malware
+	}
+	in.CVE = d.GHSA
+	if len(d.CVEs) > 0 {
+		in.CVE = d.CVEs[0]
+	}
+	severities := []decision.Fact{fact(strings.ToLower(f.Alert.Severity), fromGitHub)}
+	var vectors []decision.Fact
+	for _, v := range d.CVSS {
+		vectors = append(vectors, decision.Fact{Value: v, Source: "ghsa"})
+		severities = append(severities, fact(decision.BaseSeverity(v), "CVSS base rating"))
+	}
+	for _, m := range f.Matches {
+		severities = append(severities, fact(strings.ToLower(m.Severity), fromDefender))
+		if m.ExploitKit {
+			in.ExploitKit = yes(true, fromDefender)
+		}
+		if m.Verified {
+			in.Verified = yes(true, fromDefender)
+		}
+	}
+	in.Severity = decision.HighestSeverity(severities...)
+	in.CVSS = decision.PickVector(vectors...)
+	in.CWE = fact(cwes(d.CWEs), fromGitHub)
+	if d.EPSS != nil {
+		in.EPSS = decision.Fact{Value: strconv.FormatFloat(*d.EPSS, 'f', -1, 64), Source: fromGitHub, At: f.Alert.UpdatedAt}
+	}
+	r.describe(d.CVEs, in)
+}
+
+// describe asks the feeds about each vulnerability and keeps the most threatening answers.
+func (r *round) describe(cves []string, in *decision.Inputs) {
+	if r.Feeds == nil {
+		return
+	}
+	for _, cve := range cves {
+		r.Feeds.Describe(cve, in)
+	}
+}
+
+func (r *round) runtimeFacts(f *graph.RuntimeFinding, in *decision.Inputs) {
+	in.Kind = decision.Vuln
+	severities := []decision.Fact{fact(strings.ToLower(f.Severity), fromDefender)}
+	var vectors []decision.Fact
+	var cves []string
+	highest := -1.0
+	for _, c := range f.CVEs {
+		cves = append(cves, c.ID)
+		severities = append(severities, fact(strings.ToLower(c.Severity), fromDefender))
+		for _, v := range c.CVSS {
+			vectors = append(vectors, decision.Fact{Value: v, Source: fromDefender})
+			severities = append(severities, fact(decision.BaseSeverity(v), "CVSS base rating"))
+		}
+		if c.ExploitKit {
+			in.ExploitKit = yes(true, fromDefender)
+		}
+		if c.Verified {
+			in.Verified = yes(true, fromDefender)
+		}
+		if c.EPSS != nil && *c.EPSS > highest {
+			highest = *c.EPSS
+			in.EPSS = decision.Fact{Value: strconv.FormatFloat(highest, 'f', -1, 64), Source: fromDefender, At: f.UpdatedAt}
+		}
+	}
+	if len(cves) > 0 {
+		in.CVE = cves[0]
+	}
+	in.Severity = decision.HighestSeverity(severities...)
+	in.CVSS = decision.PickVector(vectors...)
+	r.describe(cves, in)
+}
+
+// codeFacts answers false for an alert that is about style, not security.
+func codeFacts(a *graph.Alert, in *decision.Inputs) bool {
+	in.Kind = decision.Code
+	security := slices.ContainsFunc(a.Code.Tags, func(tag string) bool { return strings.EqualFold(tag, "security") })
+	severity, decided := decision.CodeSeverity(a.Code.SecurityLevel, a.Code.Level, security)
+	in.Severity = fact(severity, fromGitHub)
+	in.CWE = fact(cwes(a.Code.CWEs), fromGitHub)
+	return decided
+}
+
+func (r *round) secretFacts(a *graph.Alert, in *decision.Inputs) {
+	in.Kind = decision.Secret
+	validity := a.Secret.Validity
+	if validity == "" {
+		validity = string(graph.Unknown)
+	}
+	in.Validity = fact(validity, fromGitHub)
+	switch {
+	case a.Secret.Leaked:
+		in.Leaked = yes(true, fromGitHub+": publicly leaked")
+	case r.exposure.Public:
+		in.Leaked = yes(true, fromGitHub+": the repository is public")
+	default:
+		in.Leaked = decision.Fact{Value: string(graph.No), Source: fromGitHub}
+	}
+}
+
+func cwes(numbers []int) string {
+	var all []string
+	for _, n := range numbers {
+		all = append(all, fmt.Sprintf("CWE-%d", n))
+	}
+	return strings.Join(all, ";")
+}
+
+// on adds the facts of one workload.
+func (r *round) on(in decision.Inputs, w graph.ExposedWorkload, all int) decision.Inputs {
+	in.Workload = string(w.ID)
+	in.Place.Name, in.Place.Cluster = w.Name, w.Cluster
+	if w.Cluster == "" {
+		in.Place.Subscription = subscriptionOf(w.Path)
+	}
+	in.Internet = decision.Combine(w.Readings, graph.InternetExposed, r.now, r.policy)
+	in.Sensitive = decision.Combine(w.Readings, graph.SensitiveData, r.now, r.policy)
+	in.Critical = decision.Combine(w.Readings, graph.CriticalResource, r.now, r.policy)
+	in.Lateral = decision.Combine(w.Readings, graph.LateralMovement, r.now, r.policy)
+	in.Workloads = decision.Fact{Value: strconv.Itoa(all), Source: "mapping graph"}
+	return in
+}
+
+func subscriptionOf(path string) string {
+	parts := strings.Split(strings.ToLower(path), "/")
+	if i := slices.Index(parts, "subscriptions"); i >= 0 && i+1 < len(parts) {
+		return parts[i+1]
+	}
+	return ""
+}

@@ -1,0 +1,126 @@
+package graph
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Summarise makes the line of a finding in the worklist. The remediation may be nil.
+func Summarise(f Finding, x Exposure, m *Remediation) Summary {
+	s := Summary{ID: f.ID, Org: x.Org, Repository: f.Repository, FullName: x.FullName, Kind: f.Kind, State: f.State,
+		Unmapped: !f.Repository.Mapped() || !x.Images, CVEs: f.CVEs, Remediation: f.Remediation, FirstSeen: f.FirstSeen, Known: len(f.Known) > 0}
+	s.subject(f)
+	s.decision(f)
+	s.path(f, x)
+	if m != nil {
+		s.Status, s.Assignees = string(m.Status), m.Assignees
+		if m.Issue != nil {
+			s.Issue, s.IssueURL = m.Issue.Number, m.Issue.URL
+		}
+	}
+	s.Rank = rankOf(s)
+	return s
+}
+
+func (s *Summary) subject(f Finding) {
+	if f.Alert != nil {
+		s.Title, s.Severity, s.URL = f.Alert.Title, f.Alert.Severity, f.Alert.URL
+		return
+	}
+	s.Title, s.Severity = f.Runtime.Title, f.Runtime.Severity
+}
+
+func (s *Summary) decision(f Finding) {
+	s.Running = Unknown
+	if f.Decision == nil {
+		return
+	}
+	d := f.Decision
+	s.Tier, s.Rule, s.Score, s.Due, s.DueAt, s.Running, s.Decided = d.Published, d.Rule, d.Score, d.Due, d.DueAt, d.Running, d.Version
+	for _, w := range d.Workloads {
+		for _, risk := range w.Factors {
+			if !slices.Contains(s.Risks, risk) {
+				s.Risks = append(s.Risks, risk)
+			}
+		}
+	}
+	slices.Sort(s.Risks)
+}
+
+// shown is how many names of artifacts and workloads a line keeps.
+const shown = 3
+
+func (s *Summary) path(f Finding, x Exposure) {
+	if f.Decision == nil {
+		return
+	}
+	var digests []Digest
+	for _, d := range f.Decision.Workloads {
+		if d.Workload == "" {
+			continue
+		}
+		s.WorkloadsAll++
+		if len(s.Workloads) < shown {
+			s.Workloads = append(s.Workloads, d.Name)
+		}
+		if i := slices.IndexFunc(x.Workloads, func(w ExposedWorkload) bool { return w.ID == d.Workload }); i >= 0 {
+			digests = append(digests, x.Workloads[i].Digests...)
+		}
+	}
+	for _, a := range x.Artifacts {
+		if slices.Contains(digests, a.Digest) && a.Name != "" && len(s.Artifacts) < shown && !slices.Contains(s.Artifacts, a.Name) {
+			s.Artifacts = append(s.Artifacts, a.Name)
+		}
+	}
+}
+
+// rankOf sorts by tier, score, due date, first detection and id; undecided findings come last.
+func rankOf(s Summary) string {
+	tier := s.Tier
+	if tier == "" {
+		tier = "P9"
+	}
+	return fmt.Sprintf("%s-%03d-%s-%s-%s", tier, 999-s.Score, stamp(s.DueAt), stamp(s.FirstSeen), s.ID)
+}
+
+// stamp sorts as text; a missing time comes last.
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return "99999999999999"
+	}
+	return t.UTC().Format("20060102150405")
+}
+
+// SaveSummary writes the line unless it stands there already.
+func SaveSummary(ctx context.Context, st Store, s Summary) error {
+	if s.Org == "" {
+		return fmt.Errorf("summary of %s: the owner of repository %s is not known yet", s.ID, s.Repository)
+	}
+	_, _, err := Update(ctx, st, SummaryKey(s.Org, s.ID), KindSummary, func(old Versioned[Summary]) (Summary, bool, error) {
+		return s, !old.Exists() || Version(old.Value) != Version(s), nil
+	})
+	return err
+}
+
+// FixExists tells whether a fixed version is known; code and secrets can always be fixed.
+func (f Finding) FixExists() bool {
+	switch {
+	case f.Runtime != nil:
+		return f.Runtime.FixedIn != ""
+	case f.Alert != nil && f.Alert.Dependency != nil:
+		return f.Alert.Dependency.FixedIn != ""
+	}
+	return true
+}
+
+// SeenVersion is what a remediation notes of a finding that it took in: its state, the version of its decision and what
+// knows it.
+func (f Finding) SeenVersion() string {
+	version := "undecided"
+	if f.Decision != nil {
+		version = f.Decision.Version
+	}
+	return string(f.State) + "-" + version + "-" + Version(f.Known, f.Matches)
+}
