@@ -1,0 +1,359 @@
+package cosmosdb
+
+import (
+	"context"
+	"encoding/base64"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"throughline/infra/local/cosmosdb/sql"
+	"throughline/infra/local/cosmosdb/store"
+	"throughline/infra/local/cosmosdb/value"
+)
+
+const (
+	defaultPage  = 100
+	maxPage      = 1000    // for a page size of -1: as many as fit
+	maxPageBytes = 4 << 20 // of documents in one reply
+)
+
+// search is one query request on its way.
+type search struct {
+	query     *sql.Query
+	plan      sql.Plan
+	container *container
+	scope     store.Range
+	pinned    bool // inside one partition
+	size      int  // of the page
+	from      token
+	now       time.Time
+	seen      int // documents looked at, and their bytes
+	bytes     int
+}
+
+// page is what a query answers.
+type page struct {
+	documents [][]byte
+	bytes     int
+	next      *token
+}
+
+func (p *page) add(doc []byte) {
+	p.documents = append(p.documents, doc)
+	p.bytes += len(doc)
+}
+
+func (s *Server) query(q *request) (*reply, error) {
+	bound, err := s.readQuery(q)
+	if err != nil {
+		return nil, err
+	}
+	return s.search(q, bound)
+}
+
+func (s *Server) search(q *request, bound *sql.Query) (*reply, error) {
+	f := &search{query: bound, plan: bound.Plan(), container: q.container, now: time.Now()}
+	if fail := f.address(q); fail != nil {
+		return nil, fail
+	}
+	if fail := f.checkServable(); fail != nil {
+		return nil, fail
+	}
+	var fail *failure
+	if f.size, fail = pageSize(q); fail != nil {
+		return nil, fail
+	}
+	if f.from, fail = readToken(q.Header.Get("X-Ms-Continuation"), q.container.rid); fail != nil {
+		return nil, fail
+	}
+	p, err := f.run(q.Context(), s.store)
+	if err != nil {
+		return nil, err
+	}
+	return f.reply(q, p), nil
+}
+
+func pageSize(q *request) (int, *failure) {
+	h := q.Header.Get("X-Ms-Max-Item-Count")
+	if h == "" {
+		return defaultPage, nil
+	}
+	n, err := strconv.Atoi(h)
+	switch {
+	case err != nil || n < -1 || n == 0:
+		return 0, badRequest("The page size '%s' is not valid: it is -1 or positive.", clip(h))
+	case n == -1:
+		return maxPage, nil
+	}
+	return min(n, maxPage), nil
+}
+
+// address finds the partition: the header, or equalities in the WHERE clause that pin every path of the key.
+func (f *search) address(q *request) *failure {
+	f.scope = store.Range{Container: f.container.number, Created: true}
+	if header := q.Header.Get("X-Ms-Documentdb-Partitionkey"); header != "" {
+		values, fail := partitionHeader(header)
+		if fail != nil {
+			return fail
+		}
+		if len(values) > len(f.container.paths) {
+			return badRequest("The partition key has more values than the container has paths.")
+		}
+		f.pinned = len(values) == len(f.container.paths)
+		if len(values) > 0 {
+			f.scope = store.Range{Container: f.container.number, Partition: encodePartition(values), Exact: f.pinned}
+			return nil
+		}
+	}
+	if values, ok := f.pinnedKey(); ok {
+		f.pinned = true
+		f.scope = store.Range{Container: f.container.number, Partition: encodePartition(values), Exact: true}
+		return nil
+	}
+	if !isTrue(q.Header.Get("X-Ms-Documentdb-Query-Enablecrosspartition")) && q.Header.Get("X-Ms-Documentdb-Partitionkeyrangeid") == "" {
+		return badRequest("Cross partition query is required but disabled. Please set x-ms-documentdb-query-enablecrosspartition to true, specify x-ms-documentdb-partitionkey, or revise your query to avoid this exception.")
+	}
+	return nil
+}
+
+func (f *search) pinnedKey() ([]value.Value, bool) {
+	var values []value.Value
+	for _, path := range f.container.paths {
+		i := slices.IndexFunc(f.plan.Pins, func(p sql.Pin) bool { return slices.Equal(p.Path, path) && p.Value.Kind() < value.Array })
+		if i < 0 || f.plan.Pins[i].Value.Kind() == value.Undefined {
+			return nil, false
+		}
+		values = append(values, f.plan.Pins[i].Value)
+	}
+	return values, true
+}
+
+// checkServable refuses what the gateway refuses to a client without a query engine.
+func (f *search) checkServable() *failure {
+	p := f.plan
+	if !f.pinned && !p.FromNothing && (len(p.Order) > 0 || p.Aggregate || p.Cut || p.Distinct) {
+		return badRequest("The provided cross partition query can not be directly served by the gateway. This is a first chance (internal) exception that all newer clients will know how to handle gracefully. This exception is traced, but unless you see it bubble up as an exception (which only happens on older SDK clients), then you can safely ignore this message.")
+	}
+	if len(p.Order) > 1 && !f.container.hasComposite(p.Order) {
+		return badRequest("The order by query does not have a corresponding composite index that it can be served from.")
+	}
+	return nil
+}
+
+func (f *search) run(ctx context.Context, s *store.Store) (*page, error) {
+	switch {
+	case !f.plan.Simple:
+		return f.runWhole(ctx, s)
+	case len(f.plan.Order) > 0:
+		return f.runSorted(ctx, s)
+	}
+	return f.runStream(ctx, s)
+}
+
+// walk shows the live documents of the scope.
+func (f *search) walk(ctx context.Context, s *store.Store, yield func(store.Document) bool) error {
+	return s.Walk(ctx, f.scope, func(d store.Document) bool {
+		f.seen++
+		f.bytes += len(d.Body)
+		return expired(d, f.now) || yield(d)
+	})
+}
+
+// rows evaluates the query on one stored document. A plain SELECT * gives the stored text itself.
+func (f *search) rows(d store.Document, yield func(keys []value.Value, text []byte)) error {
+	if f.plan.Star && !f.plan.Filtered && len(f.plan.Order) == 0 {
+		yield(nil, []byte(d.Body))
+		return nil
+	}
+	doc, err := value.Parse(d.Body)
+	if err != nil {
+		return fmt.Errorf("stored document %s: %w", d.ID, err)
+	}
+	f.query.Rows(doc, func(keys []value.Value, result value.Value) {
+		if f.plan.Star {
+			yield(keys, []byte(d.Body))
+			return
+		}
+		yield(keys, result.Append(nil))
+	})
+	return nil
+}
+
+// runStream takes documents as they lie. A page that is exactly full has a continuation even when nothing is left, as in Azure.
+func (f *search) runStream(ctx context.Context, s *store.Store) (*page, error) {
+	f.scope.AfterKey = store.Key{Partition: f.from.Partition, ID: f.from.ID}
+	f.scope.After = f.from.RID
+	p := &page{}
+	var broken error
+	err := f.walk(ctx, s, func(d store.Document) bool {
+		broken = f.rows(d, func(_ []value.Value, text []byte) { p.add(text) })
+		if len(p.documents) >= f.size || p.bytes >= maxPageBytes {
+			p.next = &token{Partition: d.Partition, ID: d.ID, RID: d.RID}
+		}
+		return broken == nil && p.next == nil
+	})
+	if err == nil {
+		err = broken
+	}
+	return p, err
+}
+
+// sorted is one result with what it is sorted by; ties go by the id.
+type sorted struct {
+	keys []value.Value
+	id   string
+	text []byte
+}
+
+func (f *search) compare(a, b sorted) int {
+	for i, o := range f.plan.Order {
+		if c := value.Compare(a.keys[i], b.keys[i]); c != 0 {
+			if o.Descending {
+				return -c
+			}
+			return c
+		}
+	}
+	switch {
+	case a.id < b.id:
+		return -1
+	case a.id > b.id:
+		return 1
+	}
+	return 0
+}
+
+// runSorted keeps the best results after the place where the last page ended; it never holds more than a few pages.
+func (f *search) runSorted(ctx context.Context, s *store.Store) (*page, error) {
+	after, resumed := sorted{keys: f.from.keys(), id: f.from.ID}, f.from.Keys != nil
+	if resumed && len(after.keys) != len(f.plan.Order) {
+		return nil, badRequest("The continuation token belongs to another query.")
+	}
+	var best []sorted
+	var broken error
+	err := f.walk(ctx, s, func(d store.Document) bool {
+		broken = f.rows(d, func(keys []value.Value, text []byte) {
+			r := sorted{keys, d.ID, text}
+			if f.container.sortable(f.plan.Order, keys) && (!resumed || f.compare(r, after) > 0) {
+				best = append(best, r)
+			}
+		})
+		if len(best) > 4*f.size+1000 {
+			best = f.cut(best)
+		}
+		return broken == nil
+	})
+	if err == nil {
+		err = broken
+	}
+	if err != nil {
+		return nil, err
+	}
+	best = f.cut(best)
+	p := &page{}
+	for i, r := range best {
+		if i == f.size || p.bytes >= maxPageBytes {
+			last := best[i-1]
+			p.next = &token{Keys: textsOf(last.keys), ID: last.id}
+			break
+		}
+		p.add(r.text)
+	}
+	return p, nil
+}
+
+// cut keeps a page and one.
+func (f *search) cut(list []sorted) []sorted {
+	slices.SortFunc(list, f.compare)
+	return list[:min(len(list), f.size+1)]
+}
+
+// runWhole evaluates everything and then skips what earlier pages gave.
+func (f *search) runWhole(ctx context.Context, s *store.Store) (*page, error) {
+	run := f.query.Start()
+	var broken error
+	if !f.plan.FromNothing {
+		err := f.walk(ctx, s, func(d store.Document) bool {
+			var doc value.Value
+			if doc, broken = value.Parse(d.Body); broken == nil {
+				run.Add(doc)
+			}
+			return broken == nil
+		})
+		if err == nil {
+			err = broken
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	results := run.Results()
+	p := &page{}
+	for i := min(f.from.Skip, len(results)); i < len(results); i++ {
+		if len(p.documents) == f.size || p.bytes >= maxPageBytes {
+			p.next = &token{Skip: i}
+			break
+		}
+		p.add(results[i].Append(nil))
+	}
+	return p, nil
+}
+
+func (f *search) reply(q *request, p *page) *reply {
+	a := documentsReply(q.container.rid, p.documents, p.bytes)
+	a.charge = queryCharge(f.seen, f.bytes)
+	a.set("x-ms-item-count", strconv.Itoa(len(p.documents)))
+	a.set("x-ms-documentdb-query-metrics", f.metrics(p))
+	if isTrue(q.Header.Get("X-Ms-Cosmos-Populateindexmetrics")) {
+		a.set("x-ms-cosmos-index-utilization", f.utilization())
+	}
+	if p.next != nil {
+		p.next.Container = q.container.rid
+		a.set("x-ms-continuation", p.next.String())
+	}
+	return a
+}
+
+func documentsReply(rid string, documents [][]byte, size int) *reply {
+	b := make([]byte, 0, size+len(documents)+100)
+	b = append(b, `{"_rid":`...)
+	b = value.AppendString(b, rid)
+	b = append(b, `,"Documents":[`...)
+	for i, d := range documents {
+		if i > 0 {
+			b = append(b, ',')
+		}
+		b = append(b, d...)
+	}
+	b = append(b, `],"_count":`...)
+	b = strconv.AppendInt(b, int64(len(documents)), 10)
+	return &reply{status: http.StatusOK, body: append(b, '}')}
+}
+
+func (f *search) metrics(p *page) string {
+	ms := float64(time.Since(f.now).Microseconds()) / 1000
+	return fmt.Sprintf("totalExecutionTimeInMs=%.2f;queryCompileTimeInMs=0.00;queryLogicalPlanBuildTimeInMs=0.00;queryPhysicalPlanBuildTimeInMs=0.00;"+
+		"queryOptimizationTimeInMs=0.00;VMExecutionTimeInMs=%.2f;indexLookupTimeInMs=0.00;instructionCount=0;documentLoadTimeInMs=%.2f;systemFunctionExecuteTimeInMs=0.00;"+
+		"userFunctionExecuteTimeInMs=0.00;retrievedDocumentCount=%d;retrievedDocumentSize=%d;outputDocumentCount=%d;outputDocumentSize=%d;writeOutputTimeInMs=0.00;indexUtilizationRatio=%.2f",
+		ms, ms, ms, f.seen, f.bytes, len(p.documents), p.bytes, float64(len(p.documents))/float64(max(f.seen, 1)))
+}
+
+// utilization names the paths of the filter that an index of Azure would serve.
+func (f *search) utilization() string {
+	var used []value.Value
+	for _, p := range f.plan.Pins {
+		spec := ""
+		for _, s := range p.Path {
+			spec += "/" + s
+		}
+		used = append(used, value.OfObject([]string{"FilterExpression", "IndexSpec", "FilterPreciseSet", "IndexPreciseSet", "IndexImpactScore"},
+			[]value.Value{value.OfString(""), value.OfString(spec + "/?"), value.OfBool(true), value.OfBool(true), value.OfString("High")}))
+	}
+	none := value.OfArray(nil)
+	metrics := value.OfObject([]string{"UtilizedSingleIndexes", "PotentialSingleIndexes", "UtilizedCompositeIndexes", "PotentialCompositeIndexes"},
+		[]value.Value{value.OfArray(used), none, none, none})
+	return base64.StdEncoding.EncodeToString(metrics.Append(nil))
+}

@@ -1,0 +1,140 @@
+// Package store keeps the documents and the resources of the stand-in in one SQLite file, durably.
+//
+// All writes go through one goroutine that joins whatever waits into one transaction and one fsync (group commit); Write
+// returns when its change would survive a power cut. Reads use connections of their own and see only what is committed.
+//
+// With an empty folder the same tables and the same code run over one connection in memory.
+//
+// It knows neither HTTP nor JSON: bodies are text.
+package store
+
+import (
+	"context"
+	"database/sql/driver"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"modernc.org/sqlite"
+)
+
+// ErrClosed is what a store answers after Close.
+var ErrClosed = errors.New("the store is closed")
+
+// fileName is the database inside the folder of Open.
+const fileName = "cosmosdb.sqlite"
+
+// readers is the number of connections that read at the same time.
+const readers = 4
+
+// Store is the open database. Its methods may be called by many goroutines.
+type Store struct {
+	readers chan *conn
+	writer  chan *conn // holds the writing connection; the same channel as readers when in memory
+	jobs    chan *job
+	stop    chan struct{}
+	stopped chan struct{}
+	once    sync.Once
+	clock   int64 // the last sequence number; the writer's own
+	conns   []*conn
+}
+
+// Open opens or creates the store in dir; "" keeps it in memory. Close stops its goroutine.
+func Open(dir string) (*Store, error) {
+	s := &Store{jobs: make(chan *job, 256), stop: make(chan struct{}), stopped: make(chan struct{})}
+	if err := s.connect(dir); err != nil {
+		s.closeConns()
+		return nil, fmt.Errorf("open document store %q: %w", dir, err)
+	}
+	go s.write()
+	return s, nil
+}
+
+func (s *Store) connect(dir string) error {
+	if dir == "" {
+		c, err := s.dial(":memory:", memoryPragmas+schema)
+		if err != nil {
+			return err
+		}
+		s.readers = make(chan *conn, 1)
+		s.writer = s.readers
+		s.readers <- c
+		return s.loadClock(c)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	file := filepath.Join(dir, fileName)
+	w, err := s.dial(file, filePragmas+schema)
+	if err != nil {
+		return err
+	}
+	s.writer = make(chan *conn, 1)
+	s.writer <- w
+	s.readers = make(chan *conn, readers)
+	for range readers {
+		r, err := s.dial(file, readPragmas)
+		if err != nil {
+			return err
+		}
+		s.readers <- r
+	}
+	return s.loadClock(w)
+}
+
+func (s *Store) dial(name, setup string) (*conn, error) {
+	raw, err := (&sqlite.Driver{}).Open(name)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{raw: raw}
+	s.conns = append(s.conns, c)
+	if _, err := raw.(driver.ExecerContext).ExecContext(context.Background(), setup, nil); err != nil {
+		return nil, err
+	}
+	return c, c.prepare()
+}
+
+func (s *Store) loadClock(c *conn) error {
+	return c.query(c.getClock, nil, func(v []driver.Value) error {
+		s.clock = v[0].(int64)
+		return nil
+	})
+}
+
+// Close ends the writer after the writes it has taken, and closes the file. Writes that come later fail.
+func (s *Store) Close() error {
+	var err error
+	s.once.Do(func() {
+		close(s.stop)
+		<-s.stopped
+		for range cap(s.readers) {
+			<-s.readers
+		}
+		err = s.closeConns()
+	})
+	return err
+}
+
+func (s *Store) closeConns() error {
+	var errs []error
+	for _, c := range s.conns {
+		errs = append(errs, c.close())
+	}
+	return errors.Join(errs...)
+}
+
+// read lends a reading connection to use.
+func (s *Store) read(ctx context.Context, use func(*conn) error) error {
+	select {
+	case c := <-s.readers:
+		defer func() { s.readers <- c }()
+		return use(c)
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-s.stopped:
+		return ErrClosed
+	}
+}
