@@ -65,7 +65,8 @@ func (q *request) feedPartition() (string, bool, *failure) {
 // feedStart reads where to begin: after an LSN, at a time, now (*), or at the beginning.
 func feedStart(q *request, last int64) (after, since int64, fail *failure) {
 	if h := q.Header.Get("If-Modified-Since"); h != "" && q.Header.Get("If-None-Match") == "" {
-		t, err := http.ParseTime(h)
+		// The Go SDK writes UTC where HTTP wants GMT.
+		t, err := http.ParseTime(strings.Replace(h, "UTC", "GMT", 1))
 		if err != nil {
 			return 0, 0, badRequest("If-Modified-Since is not a date.")
 		}
