@@ -38,7 +38,9 @@ type Remediation struct {
 	Applied string `json:"applied,omitempty"`
 	Decided string `json:"decided,omitempty"`
 	// Held tells why there is no issue although the tier asks for one: observe mode, approval, guard, archived.
-	Held         string        `json:"held,omitempty"`
+	Held string `json:"held,omitempty"`
+	// Approved is set when a person asked for the issue.
+	Approved     bool          `json:"approved,omitempty"`
 	Assignees    []string      `json:"assignees,omitempty"`
 	PullRequests []PullRequest `json:"pullRequests,omitempty"`
 	Timeline     []Entry       `json:"timeline,omitempty"`
@@ -69,6 +71,7 @@ type Intent struct {
 	Action string    `json:"action"` // create, update, close, reopen, comment
 	Hash   string    `json:"hash"`   // of what the issue would show
 	Since  time.Time `json:"since"`
+	By     string    `json:"by,omitempty"` // the process that began it
 }
 
 // PullRequest is a pull request that mentions the fix.
