@@ -141,20 +141,23 @@ func (c *Cursor) Element() bool {
 }
 
 // String reads a string; anything else reads as empty.
-func (c *Cursor) String() string {
+func (c *Cursor) String() string { return string(c.Text()) }
+
+// Text reads a string as bytes that are valid as long as the text; anything else reads as nil.
+func (c *Cursor) Text() []byte {
 	if c.peek() != '"' {
 		c.Skip()
-		return ""
+		return nil
 	}
 	i, raw, escaped := c.text(c.pos)
 	if c.err != nil {
-		return ""
+		return nil
 	}
 	c.moved(i)
 	if escaped {
-		return string(unescape(raw))
+		return unescape(raw)
 	}
-	return string(raw)
+	return raw
 }
 
 // Int reads a whole number; anything else reads as 0.

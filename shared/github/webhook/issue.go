@@ -1,0 +1,64 @@
+package webhook
+
+import (
+	"slices"
+	"strings"
+
+	"throughline/shared/github"
+)
+
+// label is on every issue that the project opens.
+const label = "throughline"
+
+// sayIssue observes an issue of ours. Everybody's other issues are none of our business.
+func sayIssue(p *payload, r *Result) {
+	id := p.identity()
+	if p.issue.Number < 1 || !id.Valid() {
+		r.skip("issue without a number or a repository")
+		return
+	}
+	if !p.decoder.ours(p.issue) {
+		return
+	}
+	noun := p.issue.Noun(id)
+	noun.Actor, noun.Own = p.sender.Login, p.decoder.echo(p.sender, p.issue)
+	noun.Deleted = p.action == "deleted" || p.action == "transferred"
+	r.Observation.Issues = append(r.Observation.Issues, noun)
+	if next := p.moved.repository.Identity(p.decoder.Host); p.action == "transferred" && next.Valid() && p.moved.issue.Number > 0 {
+		went := p.moved.issue.Noun(next)
+		went.Actor, went.Own = noun.Actor, noun.Own
+		r.Observation.Issues = append(r.Observation.Issues, went)
+	}
+}
+
+// ours tells whether the App opened the issue, or somebody marked it as ours.
+func (d Decoder) ours(i github.Issue) bool {
+	if d.AppID == 0 && d.AppSlug == "" {
+		return true
+	}
+	return i.App != 0 && i.App == d.AppID || d.isBot(i.Creator) || slices.Contains(i.Labels, label)
+}
+
+// echo tells whether the change is our own write coming back. The App that an issue names is the one that opened it, so
+// it only tells together with a bot as the sender: a person who closes our issue is no echo.
+func (d Decoder) echo(sender github.Account, i github.Issue) bool {
+	return d.isBot(sender) || d.AppSlug == "" && sender.Type == "Bot" && i.App != 0 && i.App == d.AppID
+}
+
+func (d Decoder) isBot(a github.Account) bool {
+	return d.AppSlug != "" && strings.EqualFold(a.Login, d.AppSlug+"[bot]")
+}
+
+// sayPullRequest observes a pull request that says which issues it fixes, or may just have stopped to say so, and those
+// of bots, which fix without saying.
+func sayPullRequest(p *payload, r *Result) {
+	id := p.identity()
+	if p.pull.Number < 1 || !id.Valid() {
+		r.skip("pull request without a number or a repository")
+		return
+	}
+	noun := p.pull.Noun(id, p.repository.FullName)
+	if len(noun.Issues) > 0 || p.action == "edited" || strings.HasSuffix(noun.Author, "[bot]") || noun.Author == "Copilot" {
+		r.Observation.PullRequests = append(r.Observation.PullRequests, noun)
+	}
+}

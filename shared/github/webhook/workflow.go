@@ -1,0 +1,81 @@
+package webhook
+
+import (
+	"slices"
+
+	"throughline/shared/github"
+	"throughline/shared/github/scan"
+)
+
+// run is one run of a workflow.
+type run struct {
+	conclusion string
+	trigger    string
+	head       int64 // repository of the head commit: another one for a run of a fork
+}
+
+func readRun(c *scan.Cursor) run {
+	var r run
+	for c.Object(); c.Field(); {
+		switch string(c.Key()) {
+		case "conclusion":
+			r.conclusion = c.String()
+		case "event":
+			r.trigger = c.String()
+		case "head_repository":
+			r.head = github.ReadRepository(c).ID
+		}
+	}
+	return r
+}
+
+// sayWorkflowRun asks for new attestations after a run that may have made some: GitHub has no webhook for them. Runs of
+// forks and of pull requests build nothing that is shipped.
+func sayWorkflowRun(p *payload, r *Result) {
+	id := p.identity()
+	if !id.Valid() {
+		r.skip("workflow run without a repository")
+		return
+	}
+	built := p.action == "completed" && p.run.conclusion == "success" && p.run.head == p.repository.ID
+	if built && !slices.Contains([]string{"pull_request", "pull_request_target"}, p.run.trigger) {
+		r.follow("attestations:%s", id)
+	}
+}
+
+// touchesCodeOwners reads the commits of a push and keeps only whether a CODEOWNERS file changed.
+func touchesCodeOwners(c *scan.Cursor) bool {
+	touched := false
+	for c.Array(); c.Element(); {
+		for c.Object(); c.Field(); {
+			switch string(c.Key()) {
+			case "added", "modified", "removed":
+				for c.Array(); c.Element(); {
+					touched = isCodeOwners(c.Text()) || touched
+				}
+			}
+		}
+	}
+	return touched
+}
+
+// isCodeOwners knows the three places in which GitHub looks.
+func isCodeOwners(path []byte) bool {
+	switch string(path) {
+	case ".github/CODEOWNERS", "CODEOWNERS", "docs/CODEOWNERS":
+		return true
+	}
+	return false
+}
+
+// sayPush reads the repository again when the owners of its code may have changed.
+func sayPush(p *payload, r *Result) {
+	id := p.identity()
+	if !id.Valid() {
+		r.skip("push without a repository")
+		return
+	}
+	if p.codeOwners && p.ref == "refs/heads/"+p.repository.DefaultBranch {
+		r.follow("repository:%s", id)
+	}
+}
