@@ -168,11 +168,11 @@ func (e *Explanation) ifSo(first string, firstTier graph.Tier, second string, se
 }
 
 func (e *Explanation) exposureText(name string, harmless, harmful graph.Tier, f *facts, p *Policy) string {
-	text := "No source says whether " + name + " can be reached from the internet."
+	text := "No source says whether " + name + " can be reached from the internet"
 	if f.running == graph.Yes && p.Assume.Exposure == assumeExposed {
-		text += " It is treated as exposed." + e.ifSo("it is not", harmless, "it is", harmful)
+		text += ". It is treated as exposed." + e.ifSo("it is not", harmless, "it is", harmful)
 	} else {
-		text += " It is counted as no." + e.ifSo("it is", harmful, "it is not", harmless)
+		text += "; counted as no." + e.ifSo("it is", harmful, "it is not", harmless)
 	}
 	return text + " To settle: " + alternatives(e.Inputs.Place) + "."
 }
@@ -234,7 +234,7 @@ func (e *Explanation) unassessed(f *facts, p *Policy) string {
 	if assumed != "" && f.threat == exploited {
 		text += " It is exploited, so what is not known is counted as yes: " + assumed + "."
 	} else if assumed != "" {
-		text += " No CVSS vector to estimate from; counted as " + assumed + "."
+		text += " No CVSS vector gives an estimate; counted as " + assumed + "."
 	}
 	return text
 }
