@@ -192,16 +192,13 @@ func (t *tie) resolve(ctx context.Context, e *graph.Evidence) (bool, error) {
 	if e.Repository != "" {
 		return true, nil
 	}
-	entry, err := graph.Get[graph.Name](ctx, t.Store, graph.NameKey(defaultHost, e.RepositoryName))
+	entry, err := graph.Get[graph.Name](ctx, t.Store, graph.NameKey(graph.DefaultHost, e.RepositoryName))
 	if err != nil {
 		return false, err
 	}
 	e.Repository = entry.Value.Repository
 	return entry.Exists(), nil
 }
-
-// defaultHost is where a name without a host is looked up.
-const defaultHost = "github"
 
 // family is the closure of a digest: itself, the indexes that list it, and all their manifests. A workload that reports
 // any of them runs the same image.

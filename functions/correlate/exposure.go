@@ -1,7 +1,6 @@
 package correlate
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -52,15 +51,10 @@ func (t *tie) origin(ctx context.Context, d graph.Digest) (origin, error) {
 		}
 		o.evidence = append(o.evidence, es...)
 	}
-	slices.SortStableFunc(o.evidence, better)
+	graph.SortEvidence(o.evidence)
 	o.runners, err = graph.ListAll[graph.ExposedWorkload](ctx, t.Store, graph.Query{Container: graph.GraphContainer, Partition: graph.ArtifactPartition(d), Kind: graph.KindRunner})
 	slices.SortFunc(o.runners, func(a, b graph.ExposedWorkload) int { return cmpString(string(a.ID), string(b.ID)) })
 	return o, err
-}
-
-// better orders evidence: by method, then the newest, then by repository so that the order never depends on chance.
-func better(a, b graph.Evidence) int {
-	return cmp.Or(cmp.Compare(a.Method.Rank(), b.Method.Rank()), b.SeenAt.Compare(a.SeenAt), cmpString(string(a.Repository), string(b.Repository)))
 }
 
 // exposeDigest brings the exposure of every repository that a digest's family concerns up to date.

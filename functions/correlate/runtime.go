@@ -137,10 +137,23 @@ func (t *tie) home(ctx context.Context, r graph.RepositoryID, f graph.RuntimeFin
 	if changed || now.Lags() {
 		t.lag(r, f.ID)
 	}
-	if changed {
-		return t.lagKin(ctx, r, now)
+	if !changed {
+		return nil
 	}
-	return nil
+	if err := t.observed(ctx, r); err != nil {
+		return err
+	}
+	return t.lagKin(ctx, r, now)
+}
+
+// observed marks the exposure of a repository whose images have runtime findings.
+func (t *tie) observed(ctx context.Context, r graph.RepositoryID) error {
+	_, _, err := graph.Update(ctx, t.Store, graph.ExposureKey(r), graph.KindExposure, func(old graph.Versioned[graph.Exposure]) (graph.Exposure, bool, error) {
+		next := old.Value
+		next.Repository, next.Observed = r, true
+		return next.Sealed(), !old.Value.Observed, nil
+	})
+	return err
 }
 
 // evict takes a finding out of a repository that does not own its image, with its line in the worklist.

@@ -1,0 +1,251 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Config is the environment, read once. local.settings.example.json shows every setting.
+type Config struct {
+	Port string // FUNCTIONS_CUSTOMHANDLER_PORT
+	Root string // FUNCTIONS_APP_ROOT_PATH: where host.json and policy.yaml lie
+
+	ServiceBus Connection // ServiceBusConnection, or __fullyQualifiedNamespace and __clientId
+	Cosmos     Connection // CosmosConnection, or __accountEndpoint and __clientId
+	Database   string     // COSMOS_DATABASE
+
+	GitHubURL     string   // GITHUB_API_URL
+	GitHubHost    string   // GITHUB_HOST_KEY: prefix of identities; empty: derived from the URL
+	AppID         int64    // GITHUB_APP_ID
+	AppKey        secret   // GITHUB_APP_PRIVATE_KEY, PEM
+	WebhookSecret []secret // GITHUB_WEBHOOK_SECRET, then _PREVIOUS during a rotation
+	Installations []int64  // GITHUB_INSTALLATIONS; empty: all
+	UserToken     secret   // GITHUB_USER_TOKEN, only for Copilot
+
+	Cloud         string            // AZURE_CLOUD: public, usgovernment, china
+	Scopes        []string          // AZURE_SCOPES: subscription ids, or mg:<management group>
+	ARMURL        string            // AZURE_ARM_URL: only for a stand-in or a private cloud
+	Mirrors       map[string]string // REGISTRY_MIRRORS: host=mirror[/prefix]
+	CatalogueFile string            // CATALOGUE_FILE
+
+	EventsAudience string // EVENTS_AUDIENCE
+	EventsKey      secret // EVENTS_SHARED_KEY
+
+	MarkerKey secret        // MARKER_KEY signs the marker of our issues
+	Mode      string        // MODE: observe, approve, auto
+	Interval  time.Duration // RESYNC_INTERVAL between full runs
+	FeedsDir  string        // FEEDS_DIR
+	Local     bool          // THROUGHLINE_LOCAL: the pages are served without authentication, to loopback only
+}
+
+// Connection is a Functions connection: a connection string, or an endpoint with a managed identity.
+type Connection struct {
+	String   secret
+	Endpoint string
+	ClientID string
+}
+
+// secret never shows itself.
+type secret string
+
+// LogValue hides the secret from logs.
+func (s secret) LogValue() slog.Value { return slog.StringValue(s.String()) }
+
+// String hides the secret from messages.
+func (s secret) String() string {
+	if s == "" {
+		return ""
+	}
+	return "[redacted]"
+}
+
+// minSecret is the shortest secret that is accepted.
+const minSecret = 16
+
+// settings reads values and gathers every fault.
+type settings struct {
+	get    func(string) string
+	faults []error
+}
+
+func (s *settings) fault(name, what, mend string) {
+	s.faults = append(s.faults, fmt.Errorf("%s: %s; %s", name, what, mend))
+}
+
+func (s *settings) or(name, otherwise string) string {
+	if v := strings.TrimSpace(s.get(name)); v != "" {
+		return v
+	}
+	return otherwise
+}
+
+func (s *settings) must(name, mend string) string {
+	v := strings.TrimSpace(s.get(name))
+	if v == "" {
+		s.fault(name, "is not set", mend)
+	}
+	return v
+}
+
+// readConfig reads and checks the whole environment; the error names every fault, one to a line.
+func readConfig(get func(string) string) (Config, error) {
+	s := &settings{get: get}
+	c := Config{
+		Port:       s.or("FUNCTIONS_CUSTOMHANDLER_PORT", ""),
+		Root:       s.or("FUNCTIONS_APP_ROOT_PATH", "."),
+		ServiceBus: s.connection("ServiceBusConnection", "fullyQualifiedNamespace"),
+		Cosmos:     s.connection("CosmosConnection", "accountEndpoint"),
+		Database:   s.or("COSMOS_DATABASE", "throughline"),
+
+		GitHubURL:     s.url("GITHUB_API_URL", "https://api.github.com"),
+		GitHubHost:    s.or("GITHUB_HOST_KEY", ""),
+		AppID:         s.number("GITHUB_APP_ID"),
+		AppKey:        secret(s.pem("GITHUB_APP_PRIVATE_KEY")),
+		WebhookSecret: s.webhookSecrets(),
+		Installations: s.numbers("GITHUB_INSTALLATIONS"),
+		UserToken:     secret(s.or("GITHUB_USER_TOKEN", "")),
+
+		Cloud:         s.oneOf("AZURE_CLOUD", "public", "usgovernment", "china"),
+		Scopes:        list(s.or("AZURE_SCOPES", "")),
+		ARMURL:        s.url("AZURE_ARM_URL", ""),
+		Mirrors:       s.pairs("REGISTRY_MIRRORS"),
+		CatalogueFile: s.or("CATALOGUE_FILE", ""),
+
+		EventsAudience: s.or("EVENTS_AUDIENCE", ""),
+		EventsKey:      secret(s.long("EVENTS_SHARED_KEY", false)),
+		MarkerKey:      secret(s.long("MARKER_KEY", true)),
+		Mode:           s.oneOf("MODE", "observe", "approve", "auto"),
+		Interval:       s.duration("RESYNC_INTERVAL", 6*time.Hour),
+		FeedsDir:       s.or("FEEDS_DIR", ""),
+		Local:          s.oneOf("THROUGHLINE_LOCAL", "false", "true") == "true",
+	}
+	if c.Port == "" {
+		s.fault("FUNCTIONS_CUSTOMHANDLER_PORT", "is not set", "the Functions host sets it; start the handler through the host (make run)")
+	}
+	return c, errors.Join(s.faults...)
+}
+
+func (s *settings) connection(name, endpoint string) Connection {
+	c := Connection{String: secret(s.or(name, "")), Endpoint: s.or(name+"__"+endpoint, ""), ClientID: s.or(name+"__clientId", "")}
+	if c.String == "" && c.Endpoint == "" {
+		s.fault(name, "is not set", "set it to a connection string, or set "+name+"__"+endpoint)
+	}
+	return c
+}
+
+func (s *settings) number(name string) int64 {
+	v := s.must(name, "set it to the number of the GitHub App")
+	if v == "" {
+		return 0
+	}
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil || n < 1 {
+		s.fault(name, fmt.Sprintf("%q is not a positive number", v), "copy the App ID from the App's page")
+	}
+	return n
+}
+
+func (s *settings) numbers(name string) []int64 {
+	var out []int64
+	for _, v := range list(s.or(name, "")) {
+		n, err := strconv.ParseInt(v, 10, 64)
+		if err != nil || n < 1 {
+			s.fault(name, fmt.Sprintf("%q is not a positive number", v), "give installation ids separated by commas, or nothing for all")
+			continue
+		}
+		out = append(out, n)
+	}
+	return out
+}
+
+// pem reads a key; app settings may hold its line ends as \n.
+func (s *settings) pem(name string) string {
+	v := strings.ReplaceAll(s.must(name, "set it to the private key of the GitHub App (PEM)"), `\n`, "\n")
+	if v != "" && !strings.Contains(v, "PRIVATE KEY") {
+		s.fault(name, "is not a PEM private key", "paste the whole file that GitHub gave, with its BEGIN and END lines")
+	}
+	return v
+}
+
+func (s *settings) long(name string, required bool) string {
+	v := s.or(name, "")
+	switch {
+	case v == "" && required:
+		s.fault(name, "is not set", fmt.Sprintf("set it to at least %d random characters", minSecret))
+	case v != "" && len(v) < minSecret:
+		s.fault(name, fmt.Sprintf("is shorter than %d characters", minSecret), "use a longer random value")
+	}
+	return v
+}
+
+func (s *settings) webhookSecrets() []secret {
+	all := []secret{secret(s.long("GITHUB_WEBHOOK_SECRET", true))}
+	if previous := s.long("GITHUB_WEBHOOK_SECRET_PREVIOUS", false); previous != "" {
+		all = append(all, secret(previous))
+	}
+	return all
+}
+
+// oneOf reads one of the choices; the first is the default.
+func (s *settings) oneOf(name string, choices ...string) string {
+	v := strings.ToLower(s.or(name, choices[0]))
+	if !slices.Contains(choices, v) {
+		s.fault(name, fmt.Sprintf("%q is not one of %s", v, strings.Join(choices, ", ")), "choose one of them")
+	}
+	return v
+}
+
+func (s *settings) url(name, otherwise string) string {
+	v := s.or(name, otherwise)
+	if v == "" {
+		return ""
+	}
+	u, err := url.Parse(v)
+	if err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http" {
+		s.fault(name, fmt.Sprintf("%q is not an http(s) address", v), "write it like https://api.github.com")
+	}
+	return strings.TrimRight(v, "/")
+}
+
+func (s *settings) duration(name string, otherwise time.Duration) time.Duration {
+	v := s.or(name, "")
+	if v == "" {
+		return otherwise
+	}
+	d, err := time.ParseDuration(v)
+	if err != nil || d <= 0 {
+		s.fault(name, fmt.Sprintf("%q is not a duration", v), "write it like 6h or 90m")
+		return otherwise
+	}
+	return d
+}
+
+func (s *settings) pairs(name string) map[string]string {
+	out := map[string]string{}
+	for _, v := range list(s.or(name, "")) {
+		from, to, ok := strings.Cut(v, "=")
+		if !ok || from == "" || to == "" {
+			s.fault(name, fmt.Sprintf("%q is not host=mirror", v), "write pairs like acr.azurecr.io=mirror.example:5000/acr, separated by commas")
+			continue
+		}
+		out[from] = to
+	}
+	return out
+}
+
+// list cuts a comma-separated value.
+func list(v string) []string {
+	var out []string
+	for _, item := range strings.Split(v, ",") {
+		if item = strings.TrimSpace(item); item != "" {
+			out = append(out, item)
+		}
+	}
+	return out
+}
