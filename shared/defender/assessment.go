@@ -128,6 +128,7 @@ func (r *reading) findings(ctx context.Context, g scopeGroup, rows []json.RawMes
 	r.containers(seen, onPaths)
 	r.images(seen)
 	for _, s := range seen {
+		s.finding.Scope = r.scopeID
 		r.out.Observation.RuntimeFindings = append(r.out.Observation.RuntimeFindings, s.finding)
 		r.see(graph.KindRuntimeFinding, string(s.finding.Digest)+"|"+string(s.finding.ID))
 	}

@@ -124,7 +124,7 @@ func (r *reading) containers(seen []*seenRow, onPaths func(*seenRow, graph.Workl
 		c.add(r, s, onPaths(s, w))
 	}
 	for _, c := range order {
-		c.workload.Running, c.workload.UpdatedAt = c.running(), r.at
+		c.workload.Running, c.workload.Scope, c.workload.UpdatedAt = c.running(), r.scopeID, r.at
 		c.workload.Readings = c.readings(r.at)
 		r.out.Observation.Workloads = append(r.out.Observation.Workloads, c.workload)
 		r.see(graph.KindWorkload, string(c.workload.ID))

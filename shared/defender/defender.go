@@ -77,7 +77,7 @@ var errScope = errors.New("unknown scope")
 //
 // Seen names workloads by their id and runtime findings by `<digest>|<finding id>`.
 func (c *Client) Read(ctx context.Context, q graph.Collection) (graph.Collected, error) {
-	r := &reading{Client: c, at: c.now().UTC().Truncate(time.Second), skipped: skipped{}}
+	r := &reading{Client: c, scopeID: q.Source + " " + q.Scope, at: c.now().UTC().Truncate(time.Second), skipped: skipped{}}
 	r.out.Observation = graph.Observation{Source: "resource-graph", ObservedAt: r.at}
 	if err := r.scope(ctx, q); err != nil {
 		return graph.Collected{}, fmt.Errorf("read %s %s: %w", q.Source, q.Scope, err)
@@ -91,6 +91,7 @@ func (c *Client) Read(ctx context.Context, q graph.Collection) (graph.Collected,
 // reading is one call of Read.
 type reading struct {
 	*Client
+	scopeID string // what may retire the nouns of this page
 	at      time.Time
 	skipped skipped
 	out     graph.Collected
@@ -98,6 +99,7 @@ type reading struct {
 
 func (r *reading) scope(ctx context.Context, q graph.Collection) error {
 	if id, ok := strings.CutPrefix(q.Scope, "resource:"); ok {
+		r.scopeID = q.Source + " workloads" // the list retires it, not the single reading
 		return r.resource(ctx, id)
 	}
 	switch q.Scope {

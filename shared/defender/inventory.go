@@ -185,7 +185,7 @@ func (r *reading) resourceRow(raw json.RawMessage, f *front) {
 	w := graph.Workload{
 		ID: graph.NewWorkloadID(base.ID.String()), Path: base.ID.String(), Name: base.Name.String(), Cloud: "Azure",
 		Subscription: base.SubscriptionID.String(), ResourceGroup: base.ResourceGroup.String(), Location: base.Location.String(),
-		Tags: tagMap(base.Tags), Owner: tagOwner(base.Tags), UpdatedAt: r.at,
+		Tags: tagMap(base.Tags), Owner: tagOwner(base.Tags), Scope: r.scopeID, UpdatedAt: r.at,
 	}
 	var images []string
 	var x exposure

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+
+	"throughline/shared/graph"
 )
 
 const (
@@ -112,6 +114,7 @@ func (r *reading) paged(ctx context.Context, kql, cursor string, rows func(conte
 	if err != nil {
 		return err
 	}
+	r.out.Seen = []graph.Absence{} // a page without rows is a page too
 	if err := rows(ctx, r.groups[n], p.Data); err != nil {
 		return err
 	}
