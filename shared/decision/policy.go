@@ -81,11 +81,11 @@ type TierRule struct {
 
 // NoFix holds the actions of findings without a fixed version; nil keeps those of the tier.
 type NoFix struct {
-	P0 []string `json:"P0,omitempty"`
-	P1 []string `json:"P1,omitempty"`
-	P2 []string `json:"P2,omitempty"`
-	P3 []string `json:"P3,omitempty"`
-	P4 []string `json:"P4,omitempty"`
+	P0 []string `json:"P0,omitzero"`
+	P1 []string `json:"P1,omitzero"`
+	P2 []string `json:"P2,omitzero"`
+	P3 []string `json:"P3,omitzero"`
+	P4 []string `json:"P4,omitzero"`
 }
 
 // Thresholds turn the highest EPSS of the last days into a level of threat.

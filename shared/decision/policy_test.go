@@ -1,11 +1,14 @@
 package decision
 
 import (
+	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"throughline/shared/graph"
 )
 
 func TestShippedPolicyIsTheDefault(t *testing.T) {
@@ -15,6 +18,136 @@ func TestShippedPolicyIsTheDefault(t *testing.T) {
 	}
 	if diff := cmp.Diff(DefaultPolicy(), p, cmpopts.IgnoreUnexported(Policy{})); diff != "" {
 		t.Errorf("policy.yaml is not DefaultPolicy (-default +file):\n%s", diff)
+	}
+}
+
+func TestHash(t *testing.T) {
+	want := DefaultPolicy().Hash()
+	if !strings.HasPrefix(want, "sha256:") || len(want) != len("sha256:")+64 {
+		t.Errorf("hash %s", want)
+	}
+	same, _ := ParsePolicy("p", []byte("# other words\nguard: 50\nversion: 1\n"))
+	if got := same.Hash(); got != want {
+		t.Errorf("comments and order change it: %s", got)
+	}
+	other, _ := ParsePolicy("p", []byte("guard: 51\n"))
+	if got := other.Hash(); got == want {
+		t.Error("another policy has the same hash")
+	}
+	silent, _ := ParsePolicy("p", []byte("no_fix: {P1: []}\n"))
+	kept, _ := ParsePolicy("p", []byte("no_fix: {}\n"))
+	if silent.Hash() == kept.Hash() {
+		t.Error("no actions without a fix, and those of the tier, have the same hash")
+	}
+	keys := regexp.MustCompile(`"([a-z_0-9A-Z]+)":`).FindAllStringSubmatch(string(DefaultPolicy().canonical()), -1)
+	if keys[0][1] != "acceptance" || keys[1][1] != "max_days" || keys[len(keys)-1][1] != "lower_after_days" {
+		t.Errorf("keys are not sorted: %v", keys)
+	}
+}
+
+// A default policy that somebody changes is his own.
+func TestDefaultPolicyIsACopy(t *testing.T) {
+	DefaultPolicy().NoFrom[0] = "nobody"
+	if got := DefaultPolicy().NoFrom[0]; got != "configuration" {
+		t.Errorf("no_from[0] is %s", got)
+	}
+}
+
+func TestActions(t *testing.T) {
+	p, problems := ParsePolicy("p", []byte("no_fix: {P1: [issue], P3: []}\n"))
+	if p == nil {
+		t.Fatal(problems)
+	}
+	for _, c := range []struct {
+		tier graph.Tier
+		fix  bool
+		want []string
+	}{
+		{graph.P0, true, []string{"issue", "assign"}}, {graph.P0, false, []string{"issue", "assign"}},
+		{graph.P1, true, []string{"issue", "assign"}}, {graph.P1, false, []string{"issue"}},
+		{graph.P2, true, []string{"issue"}}, {graph.P2, false, []string{"issue"}},
+		{graph.P3, true, []string{"nothing"}}, {graph.P3, false, []string{}},
+		{graph.P4, true, []string{"nothing"}}, {graph.P4, false, []string{"nothing"}},
+	} {
+		if diff := cmp.Diff(c.want, p.Actions(c.tier, c.fix)); diff != "" {
+			t.Errorf("%s, fix %v (-want +got):\n%s", c.tier, c.fix, diff)
+		}
+	}
+	if got := DefaultPolicy().Actions(graph.P2, false); !cmp.Equal(got, []string{"nothing"}) {
+		t.Errorf("P2 without a fix: %v", got)
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	p, problems := ParsePolicy("policy.yaml", []byte("tiers:\n  P1: {actions: [issue, copilot]}\nno_fix:\n  P0: [issue, copilot]\nthresholds: {epss_model: v4}\n"))
+	if len(problems) > 0 {
+		t.Fatal(problems)
+	}
+	var got []string
+	for _, w := range p.Warnings(Surroundings{EPSSModel: "v5"}) {
+		got = append(got, w.String())
+	}
+	want := []string{
+		"policy.yaml:2:17: warning: tiers.P1.actions: copilot has no user credential configured; issues will wait for a person",
+		"policy.yaml:4:7: warning: no_fix.P0: copilot has no user credential configured; issues will wait for a person",
+		"policy.yaml:5:26: warning: thresholds.epss_model: feed is v5, thresholds were chosen for v4",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for _, s := range []Surroundings{{EPSSModel: "v4", Copilot: true}, {Copilot: true}} {
+		if got := p.Warnings(s); len(got) > 0 {
+			t.Errorf("%+v: %v", s, got)
+		}
+	}
+	if got := DefaultPolicy().Warnings(Surroundings{EPSSModel: "v5"}); len(got) != 1 || got[0].Line != 1 {
+		t.Errorf("the default policy: %v", got)
+	}
+}
+
+// Each rule decides some case, and no longer when it is switched off.
+func TestRulesOff(t *testing.T) {
+	for rule, words := range map[string]string{
+		"R2": "kev=no epss=0.2 severity=high automatable=no impact=partial internet=yes lateral=yes",
+		"R3": "kev=yes severity=high automatable=no impact=partial critical=yes",
+		"R4": "kev=no severity=high automatable=no impact=partial internet=yes sensitive=yes",
+		"R5": "kev=no epss=0.2 severity=high automatable=no impact=partial lateral=yes",
+		"R6": "kev=no severity=high automatable=no impact=partial lateral=yes",
+		"R7": "kev=no epss=0.2 severity=low automatable=no impact=partial",
+	} {
+		on, off := DefaultPolicy(), DefaultPolicy()
+		off.RulesOff = []string{rule}
+		with, without := Decide(given(Vuln, words), on), Decide(given(Vuln, words), off)
+		if with.Rule != rule || !with.Tier.MoreUrgent(without.Tier) {
+			t.Errorf("%s: %s %s with it, %s %s without", rule, with.Tier, with.Rule, without.Tier, without.Rule)
+		}
+	}
+}
+
+// Without the floor an organisation may read missing facts the other way.
+func TestAssumptions(t *testing.T) {
+	slow, problems := ParsePolicy("p", []byte("floor: none\nassume: {exposure: internal, unassessed: none}\n"))
+	if slow == nil {
+		t.Fatal(problems)
+	}
+	exposure, unassessed := given(Vuln, "severity=low automatable=no impact=partial internet=unknown"), given(Vuln, "severity=low")
+	for in, want := range map[*Inputs]graph.Tier{&exposure: graph.P3, &unassessed: graph.P3} {
+		if d := Decide(*in, slow); d.Tier != want {
+			t.Errorf("%+v: %s", *in, d.Tier)
+		}
+		if d := Decide(*in, DefaultPolicy()); d.Tier != graph.P2 {
+			t.Errorf("by default %s", d.Tier)
+		}
+	}
+	if slow.SlowerNotice() == "" || DefaultPolicy().SlowerNotice() != "" {
+		t.Error("only a policy without a floor says so")
+	}
+	if got := Explain(exposure, slow).Gaps(slow); len(got) > 0 && strings.Contains(got[0].Text, "treated as exposed") {
+		t.Errorf("%v", got)
+	}
+	slow.Tiers.P0.Due = "2d"
+	if got := Decide(given(Vuln, "kev=yes severity=high automatable=yes impact=total"), slow).Due; got != "2d+triage" {
+		t.Errorf("due %s", got)
 	}
 }
 
@@ -78,8 +211,8 @@ var policyCases = map[string]struct {
 	"two documents": {"guard: 5\n---\nguard: 6\n", []string{"3:1: error: yaml: more than one document"}},
 	"nothing":       {"# only a note\n", []string{"1:1: warning: yaml: the file says nothing; every default holds"}},
 	"not UTF-8":     {"guard: \xff\n", []string{"1:1: error: yaml: not UTF-8"}},
-	"too long":      {"#" + strings.Repeat("x", maxPolicyBytes), []string{"1:1: error: yaml: 65537 bytes, at most 65536"}},
-	"a list":        {"- 1\n", []string{"1:1: error: : expected a mapping, got a list"}},
+	"too long":      {"#" + strings.Repeat("x", maxPolicyBytes), []string{"1:1: error: yaml: 16385 bytes, at most 16384"}},
+	"a list":        {"- 1\n", []string{"1:1: error: yaml: expected a mapping, got a list"}},
 
 	"due form": {"tiers:\n  P1: {due: 2w}\n  P2: {due: 0d}\n", []string{
 		`2:13: error: tiers.P1.due: "2w" is not <days>d, upgrade or none`,

@@ -13,8 +13,8 @@ import (
 	"github.com/goccy/go-yaml/parser"
 )
 
-// maxPolicyBytes is far above any policy a person writes; the parser's cost on deep nesting is not linear.
-const maxPolicyBytes = 64 << 10
+// maxPolicyBytes is ten times the policy as shipped; the parser's cost on deep nesting grows with the square.
+const maxPolicyBytes = 16 << 10
 
 // Problem is one fault of a policy file. Line and column, from 1, are those of the offending value.
 type Problem struct {
@@ -204,6 +204,9 @@ func keyName(key string) string {
 
 func (r *policyReader) mistyped(path, want string, n ast.Node) {
 	r.refused[path] = true
+	if path == "" {
+		path = "yaml"
+	}
 	r.report(locate(n), false, path, "expected %s, got %s", want, describe(n))
 }
 
