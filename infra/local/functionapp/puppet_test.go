@@ -69,6 +69,11 @@ func puppet(w http.ResponseWriter, r *http.Request) {
 	if r.Header.Get(headerInvocation) == "" && r.URL.Path == "/" {
 		return
 	}
+	if r.URL.Path == "/env" {
+		dir, _ := os.Getwd()
+		_ = json.NewEncoder(w).Encode(append(os.Environ(), "CWD="+dir, "ARGS="+strings.Join(os.Args[1:], " ")))
+		return
+	}
 	out, err := http.NewRequestWithContext(r.Context(), r.Method, os.Getenv("PUPPET_URL")+r.URL.RequestURI(), r.Body)
 	if err != nil {
 		panic(err)
