@@ -14,6 +14,8 @@ import (
 // 38 seconds to settle a message whose session lock is lost.
 const settleTimeout = 10 * time.Second
 
+const releasePause = 20 * time.Millisecond
+
 // queueTrigger receives from one queue or subscription and settles what it got:
 // complete when the function succeeds, abandon at once when it fails.
 type queueTrigger struct {
@@ -29,6 +31,9 @@ type queueTrigger struct {
 // settled. When work ends first, what is in flight is left as it is, as when the
 // machine disappears.
 func (t *queueTrigger) listen(ctx, work context.Context) {
+	receiving, cancel := lingering(ctx, work)
+	defer cancel()
+	spans := spans{ctx, receiving, work}
 	loop, most := t.receivePlain, t.bus.MaxConcurrentCalls
 	switch {
 	case t.function.trigger.IsSessionsEnabled:
@@ -36,14 +41,33 @@ func (t *queueTrigger) listen(ctx, work context.Context) {
 	case t.function.trigger.isMany():
 		most = 1 // one batch at a time
 	}
-	r := &ramp{most: most, loop: func(r *ramp) { loop(ctx, work, r) }}
+	r := &ramp{most: most, loop: func(r *ramp) { loop(spans, r) }}
 	r.start()
 	r.wait()
-	closing, cancel := context.WithTimeout(context.Background(), settleTimeout)
-	defer cancel()
+	closing, done := context.WithTimeout(context.Background(), settleTimeout)
+	defer done()
 	if err := t.from.close(closing); err != nil {
 		t.log.Debug("closing the connection", "function", t.function.name, "reason", err)
 	}
+}
+
+// spans are the times of a trigger: while it begins something new, while it may
+// still receive what has been asked for, and while anything may go on at all.
+type spans struct{ begin, receive, work context.Context }
+
+// linger is how long a stopping trigger still takes what it has asked for: on a
+// busy queue that message is on its way already, and left alone it would stay
+// locked and count as delivered.
+const linger = 100 * time.Millisecond
+
+// lingering ends a little after ctx, and at once with work.
+func lingering(ctx, work context.Context) (context.Context, context.CancelFunc) {
+	late, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	stopBegin := context.AfterFunc(ctx, func() {
+		_ = sleep(work, linger) // work ends it sooner
+		cancel()
+	})
+	return late, func() { stopBegin(); cancel() }
 }
 
 // ramp runs up to most loops; a further one starts only when all of them are
@@ -85,7 +109,7 @@ func (r *ramp) wait() { r.running.Wait() }
 // receivePlain is one of the loops on a queue without sessions. It asks for
 // exactly what it can handle: a credit left over would let a message arrive that
 // nobody waits for, and giving it back may count as a delivery.
-func (t *queueTrigger) receivePlain(ctx, work context.Context, r *ramp) {
+func (t *queueTrigger) receivePlain(during spans, r *ramp) {
 	var from plainReceiver
 	defer func() {
 		if from != nil {
@@ -93,18 +117,18 @@ func (t *queueTrigger) receivePlain(ctx, work context.Context, r *ramp) {
 		}
 	}()
 	pause := backoff{log: t.log, function: t.function.name}
-	for ctx.Err() == nil {
+	for during.begin.Err() == nil {
 		if from == nil {
 			opened, err := t.from.open()
 			if err != nil {
-				pause.after(ctx, err)
+				pause.after(during.begin, err)
 				continue
 			}
 			from = opened
 		}
-		messages, err := t.receive(ctx, from)
+		messages, err := t.receive(during.receive, from)
 		if len(messages) == 0 {
-			if pause.after(ctx, err); err != nil {
+			if pause.after(during.begin, err); err != nil {
 				t.release(from)
 				from = nil
 			}
@@ -112,12 +136,15 @@ func (t *queueTrigger) receivePlain(ctx, work context.Context, r *ramp) {
 		}
 		pause.reset()
 		r.enter()
-		t.handlePlain(work, from, messages)
+		t.handlePlain(during.work, from, messages)
 		r.leave()
 	}
 }
 
+// release closes a receiver, a moment after its last receiving: the client gives
+// back what has come too late to be returned.
 func (t *queueTrigger) release(r receiver) {
+	time.Sleep(releasePause)
 	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
 	defer cancel()
 	_ = r.Close(ctx) // the link may be broken already, which is why it is closed

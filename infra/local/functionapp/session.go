@@ -15,21 +15,21 @@ const acceptTimeout = time.Minute
 
 // receiveSessions is one of the loops on a queue with sessions: it takes the next
 // free session, works through it and goes on to another one.
-func (t *queueTrigger) receiveSessions(ctx, work context.Context, r *ramp) {
+func (t *queueTrigger) receiveSessions(during spans, r *ramp) {
 	pause := backoff{log: t.log, function: t.function.name}
-	for ctx.Err() == nil {
-		waiting, cancel := context.WithTimeout(ctx, acceptTimeout)
+	for during.begin.Err() == nil {
+		waiting, cancel := context.WithTimeout(during.begin, acceptTimeout)
 		accepted, err := t.from.accept(waiting)
 		cancel()
 		if err != nil {
 			if !isTimeout(err) {
-				pause.after(ctx, err)
+				pause.after(during.begin, err)
 			}
 			continue
 		}
 		pause.reset()
 		r.enter()
-		t.workThrough(ctx, work, accepted)
+		t.workThrough(during, accepted)
 		r.leave()
 	}
 }
@@ -48,12 +48,12 @@ type session struct {
 }
 
 // workThrough handles the messages of a session until it has been idle for
-// sessionIdleTimeout, its lock is lost, or ctx ends.
-func (t *queueTrigger) workThrough(ctx, work context.Context, accepted sessionReceiver) {
+// sessionIdleTimeout, its lock is lost, or the trigger stops.
+func (t *queueTrigger) workThrough(during spans, accepted sessionReceiver) {
 	s := &session{sessionReceiver: accepted}
 	until := accepted.LockedUntil()
 	s.until.Store(&until)
-	held, drop := context.WithCancel(ctx)
+	held, drop := context.WithCancel(during.receive)
 	defer drop()
 	renewing := t.keepSession(s, drop)
 	defer func() { renewing.stop(); t.release(accepted) }()
@@ -61,7 +61,7 @@ func (t *queueTrigger) workThrough(ctx, work context.Context, accepted sessionRe
 	var calls sync.WaitGroup
 	defer calls.Wait()
 	slots := make(chan struct{}, t.bus.MaxConcurrentCallsPerSession)
-	for held.Err() == nil {
+	for held.Err() == nil && during.begin.Err() == nil {
 		select {
 		case slots <- struct{}{}:
 		case <-held.Done():
@@ -74,7 +74,7 @@ func (t *queueTrigger) workThrough(ctx, work context.Context, accepted sessionRe
 		renewing.extend(t.bus.MaxAutoLockRenewalDuration.duration())
 		calls.Go(func() {
 			defer func() { <-slots }()
-			t.handle(work, s, messages, *s.until.Load())
+			t.handle(during.work, s, messages, *s.until.Load())
 		})
 	}
 }
