@@ -2,29 +2,39 @@
 // client that speaks AMQP 1.0.
 //
 // As Azure does:
-//   - queues over AMQP 1.0 with SASL and claims on $cbs, batches, credit, peek-lock and receive-and-delete
+//   - queues, topics, subscriptions with rules in SQL, correlation filters and actions, forwarding
+//   - AMQP with SASL and claims on $cbs, batches, credit, peek-lock and receive-and-delete, over TCP, TLS and WebSocket
 //   - locks that expire and can be renewed, delivery counts, dead-letter queues, deferring, time to live
 //   - sessions, named or the next available, with locks, order and state
 //   - scheduled messages and their cancelling, duplicate detection, peeking, limits of size
+//   - shared access signatures with the rights Send, Listen and Manage; the administration over Atom
 //   - what was confirmed survives a crash of the process and of the machine
 //
 // Not as Azure does:
 //   - locks do not survive a restart: every message is free again, without a failed delivery more
-//   - no transactions, no partitions, no geo-replication, no metrics; a token of Entra ID is taken unread
+//   - a token of Entra ID is taken unread, and gives all rights
+//   - no transactions, no geo-replication, no metrics, no quota of requests; partitions are a property without effect
+//   - authorization rules of an entity are kept and shown, but give no rights
+//   - a filter of an unknown type is kept and matches nothing
 package servicebus
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"strings"
+	"net/http"
 	"sync"
+	"sync/atomic"
 	"syscall"
+	"time"
 
+	"throughline/infra/local/servicebus/atom"
 	"throughline/infra/local/servicebus/broker"
+	"throughline/infra/local/servicebus/fault"
 	"throughline/infra/local/servicebus/wire"
 )
 
@@ -38,14 +48,24 @@ type Options struct {
 	Dir       string       // where messages are stored; "" keeps everything in memory
 	Queues    []byte       // infra/queues.json: entities that exist at the start; nil = none
 	Log       *slog.Logger // nil = nothing is logged
+	// Certificate is for clients that speak TLS; nil makes one, which CertificatePEM gives.
+	Certificate *tls.Certificate
 }
 
 // Server is a running Service Bus.
 type Server struct {
-	broker   *broker.Broker
-	wire     *wire.Server
-	listener net.Listener
-	done     sync.WaitGroup
+	broker *broker.Broker
+	wire   *wire.Server
+	faults *fault.Panel
+	front  *front
+	pem    []byte
+	admin  *http.Server
+	side   net.Listener // of admin
+	done   sync.WaitGroup
+	closed atomic.Bool
+	stop   func() bool // lets go of the context
+	timers sync.WaitGroup
+	ending chan struct{}
 }
 
 // Counts is how many messages of an entity are in which state. Locked ones are among the active.
@@ -62,22 +82,84 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	s := &Server{faults: &fault.Panel{}, ending: make(chan struct{})}
+	if err := s.open(o); err != nil {
+		return nil, errors.Join(err, s.shut())
+	}
+	s.front.start()
+	if s.side != nil {
+		s.done.Add(1)
+		go func() {
+			defer s.done.Done()
+			_ = s.admin.Serve(s.side) // ends when the server closes
+		}()
+	}
+	s.stop = context.AfterFunc(ctx, func() { s.Close() })
+	return s, nil
+}
+
+// open takes the ports and the store.
+func (s *Server) open(o Options) error {
 	l, err := listen(o.Addr, "-port-servicebus")
 	if err != nil {
-		return nil, err
+		return err
 	}
-	b, err := broker.Open(broker.Options{Dir: o.Dir, Log: o.Log})
+	s.front = newFront(s, l, nil, nil)
+	if o.AdminAddr != "" {
+		if s.side, err = listen(o.AdminAddr, "-port-servicebus-admin"); err != nil {
+			return err
+		}
+	}
+	if s.front.tls, err = s.certify(o, l); err != nil {
+		return err
+	}
+	if s.broker, err = broker.Open(broker.Options{Dir: o.Dir, Log: o.Log}); err != nil {
+		return err
+	}
+	if err := define(s.broker, o.Queues); err != nil {
+		return err
+	}
+	s.wire = &wire.Server{Broker: s.broker, Keys: keys(), Log: o.Log, Fault: s.faults}
+	admin := &atom.Handler{Broker: s.broker, Keys: s.wire.Keys, Updated: s.updated}
+	s.front.web.Handler = s.web(admin)
+	desk := &fault.Desk{Panel: s.faults, Broker: s.broker, Wire: s.wire}
+	s.admin = &http.Server{ReadHeaderTimeout: helloTime, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if desk.Serves(r.URL.Path) {
+			desk.ServeHTTP(w, r)
+			return
+		}
+		admin.ServeHTTP(w, r)
+	})}
+	return nil
+}
+
+func (s *Server) certify(o Options, l net.Listener) (*tls.Config, error) {
+	if o.Certificate != nil {
+		return &tls.Config{Certificates: []tls.Certificate{*o.Certificate}}, nil
+	}
+	_, port, err := net.SplitHostPort(l.Addr().String())
 	if err != nil {
-		return nil, errors.Join(err, l.Close())
+		return nil, fmt.Errorf("service bus: %w", err)
 	}
-	if err := define(b, o.Queues); err != nil {
-		return nil, errors.Join(err, b.Close(), l.Close())
-	}
-	s := &Server{broker: b, listener: l, wire: &wire.Server{Broker: b, Keys: keys(), Log: o.Log}}
-	s.done.Add(1)
-	go s.accept()
-	context.AfterFunc(ctx, func() { s.Close() })
-	return s, nil
+	c, pem, err := certificate(port)
+	s.pem = pem
+	return &tls.Config{Certificates: []tls.Certificate{c}}, err
+}
+
+// detachDelay is how long links live on after their entity was updated.
+const detachDelay = 50 * time.Millisecond
+
+// updated detaches the links of an entity some time after the answer, as the service does.
+func (s *Server) updated(path string) {
+	s.timers.Add(1)
+	go func() {
+		defer s.timers.Done()
+		select {
+		case <-time.After(detachDelay):
+			s.broker.DetachLinks(path)
+		case <-s.ending:
+		}
+	}()
 }
 
 // listen names the flag that helps when the port is taken.
@@ -126,26 +208,22 @@ func define(b *broker.Broker, queues []byte) error {
 	return nil
 }
 
-func (s *Server) accept() {
-	defer s.done.Done()
-	for {
-		nc, err := s.listener.Accept()
-		if err != nil {
-			return
-		}
-		s.done.Add(1)
-		go func() {
-			defer s.done.Done()
-			s.wire.Serve(nc)
-		}()
-	}
-}
-
 // Addr is where AMQP is spoken.
-func (s *Server) Addr() string { return s.listener.Addr().String() }
+func (s *Server) Addr() string { return s.front.listener.Addr().String() }
 
 // AdminAddr is where the administration listens over plain HTTP, "" when it does not.
-func (s *Server) AdminAddr() string { return "" }
+func (s *Server) AdminAddr() string {
+	if s.side == nil {
+		return ""
+	}
+	return s.side.Addr().String()
+}
+
+// CertificatePEM is the certificate that clients of TLS must trust, nil when it came from the options.
+func (s *Server) CertificatePEM() []byte { return s.pem }
+
+// Faults are the switches that disturb clients; the administration's port has them too.
+func (s *Server) Faults() *fault.Panel { return s.faults }
 
 // ConnectionString gives azservicebus and other clients all rights.
 func (s *Server) ConnectionString() string {
@@ -166,11 +244,42 @@ func (s *Server) Operations() int64 { return s.broker.Operations() }
 
 // Close ends all connections and commits what is under way. Closing twice is no error.
 func (s *Server) Close() error {
-	err := s.listener.Close()
-	if errors.Is(err, net.ErrClosed) || err != nil && strings.Contains(err.Error(), "closed") {
-		err = nil
+	if s.closed.Swap(true) {
+		return nil
 	}
-	s.wire.Close()
+	if s.stop != nil {
+		s.stop()
+	}
+	return s.shut()
+}
+
+func (s *Server) shut() error {
+	close(s.ending)
+	var err error
+	if s.front != nil {
+		err = s.front.close()
+	}
+	if s.admin != nil {
+		err = errors.Join(err, s.admin.Close())
+	}
+	if s.side != nil {
+		err = errors.Join(err, unlessClosed(s.side.Close()))
+	}
+	if s.wire != nil {
+		s.wire.Close()
+		s.front.wait()
+	}
 	s.done.Wait()
-	return errors.Join(err, s.broker.Close())
+	s.timers.Wait()
+	if s.broker != nil {
+		err = errors.Join(err, s.broker.Close())
+	}
+	return err
+}
+
+func unlessClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
 }

@@ -115,17 +115,8 @@ func (q *Queue) activate(t int64) {
 
 // due makes a scheduled message active, with a sequence number of its new place in the order.
 func (q *Queue) due(m *message) {
-	t := &transaction{}
 	if q.ent.desc.Kind == KindTopic || q.ent.desc.ForwardTo != "" {
-		content, err := q.b.content(m)
-		if err != nil {
-			return
-		}
-		in := fromContent(m, content)
-		t.drop(m, q)
-		q.remove(m)
-		q.b.route(t, q.ent, in)
-		q.b.commit(t, nil)
+		q.forwardOne(m)
 		return
 	}
 	content, err := q.b.content(m)
@@ -142,6 +133,7 @@ func (q *Queue) due(m *message) {
 	if m.at > 0 {
 		heap.Push(&q.times, m)
 	}
+	t := &transaction{}
 	t.op(opActivate, uint64(q.id), uint64(old), uint64(m.seq), uint64(m.enqueued), uint64(m.at))
 	q.b.commit(t, nil)
 	q.line(m).push(m)

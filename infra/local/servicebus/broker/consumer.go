@@ -60,6 +60,8 @@ func (q *Queue) attach(c *Consumer, mode Mode) error {
 		return ErrNotReceivable
 	case !q.ent.desc.gives() && q.role == roleMain:
 		return ErrDisabled
+	case q.role == roleMain && q.ent.desc.ForwardTo != "":
+		return ErrForwards
 	case q.sessionful() && !wantsSession:
 		return ErrNeedsSession
 	case !q.sessionful() && wantsSession:

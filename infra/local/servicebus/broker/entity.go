@@ -58,6 +58,9 @@ func (b *Broker) Create(d Description, rules ...Rule) error {
 		if d.Kind == KindSubscription && len(rules) == 0 {
 			rules = []Rule{DefaultRule()}
 		}
+		if err := compileAll(rules); err != nil {
+			return fmt.Errorf("create %s: %w", d.Path(), err)
+		}
 		stamp := now()
 		for i := range rules {
 			rules[i].Created = stamp
@@ -132,7 +135,11 @@ func (b *Broker) Update(d Description) error {
 		}
 		d.Name, d.Topic = e.desc.Name, e.desc.Topic
 		e.desc, e.updated, e.segment = d, now(), b.segment()
-		return t.entity(e)
+		if err := t.entity(e); err != nil {
+			return err
+		}
+		e.forwardAll()
+		return nil
 	})
 }
 
@@ -266,7 +273,8 @@ type View struct {
 	Rules                      []Rule
 	Created, Updated, Accessed int64 // milliseconds since the epoch; Accessed 0 = never
 	Subscriptions              int
-	Default                    bool
+	SQLFilters                 int // of all subscriptions of a topic; the filters that are always true or false count
+	CorrelationFilters         int
 }
 
 // Look returns the entity at a path.
@@ -281,8 +289,18 @@ func (b *Broker) Look(path string) (View, error) {
 }
 
 func (e *Entity) view() View {
-	return View{Description: e.desc, Counts: e.counts(), Rules: append([]Rule(nil), e.rules...), Created: e.created,
+	v := View{Description: e.desc, Counts: e.counts(), Rules: append([]Rule(nil), e.rules...), Created: e.created,
 		Updated: e.updated, Accessed: e.accessed, Subscriptions: len(e.subs)}
+	for _, s := range e.subs {
+		for _, r := range s.rules {
+			if r.Filter.Type == CorrelationFilter {
+				v.CorrelationFilters++
+			} else {
+				v.SQLFilters++
+			}
+		}
+	}
+	return v
 }
 
 func (e *Entity) counts() Counts {

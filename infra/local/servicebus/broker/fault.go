@@ -26,6 +26,7 @@ var (
 	ErrNoSessionID     = &Fault{"amqp:not-allowed", "The SessionId was not set on a message, and it cannot be sent to the entity. Entities that have session support enabled can only receive messages that have the SessionId set to a valid value."}
 	ErrNotSendable     = &Fault{"amqp:not-allowed", "Messages cannot be sent to this entity."}
 	ErrNotReceivable   = &Fault{"amqp:not-allowed", "Messages cannot be received from this entity."}
+	ErrForwards        = &Fault{"amqp:not-allowed", "Cannot create a message receiver on an entity with auto-forwarding enabled."}
 	ErrDetached        = &Fault{"amqp:link:detach-forced", "The link was force detached because the messaging entity was updated or deleted."}
 	ErrBusy            = &Fault{"com.microsoft:server-busy", "The request was terminated because the entity is being throttled. Please wait 10 seconds and try again."}
 	ErrClosed          = &Fault{"amqp:connection:forced", "The broker is shutting down."}

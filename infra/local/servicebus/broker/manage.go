@@ -215,3 +215,28 @@ func (b *Broker) Counts() map[string]Counts {
 	}
 	return out
 }
+
+// ExpireLocks ends locks now as if their time were over: that of one message, of one session, or all of q when
+// sequence is 0 and session nil. It returns how many ended.
+func (b *Broker) ExpireLocks(q *Queue, sequence int64, session *string) int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n, t := 0, now()
+	for s := range q.held {
+		if sequence == 0 && (session == nil || *session == s.id) {
+			s.until = t
+			for m := range s.locked {
+				q.locks.renew(m.lock, t)
+			}
+			n++
+		}
+	}
+	for _, k := range q.locks.byToken {
+		if session == nil && k.until > t && (sequence == 0 || k.m.seq == sequence) && (k.m.session == nil || k.m.session.holder == nil) {
+			q.locks.renew(k, t)
+			n++
+		}
+	}
+	q.sweep(t)
+	return n
+}

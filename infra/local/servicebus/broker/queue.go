@@ -225,6 +225,10 @@ func (q *Queue) back(m *message) {
 	if m.state != Active {
 		return
 	}
+	if q.role == roleMain && q.ent.desc.ForwardTo != "" {
+		q.forwardOne(m)
+		return
+	}
 	q.line(m).giveBack(m)
 	q.offer(m)
 }
@@ -271,7 +275,7 @@ func (q *Queue) deadLetter(t *transaction, m *message, props amqp.Map) {
 			{Key: amqp.Symbol("x-opt-deadletter-source"), Value: q.ent.Path()},
 			{Key: amqp.Symbol("x-opt-enqueue-sequence-number"), Value: m.seq},
 		}
-		q.b.route(t, f, fromContent(m, q.changed(content, props, notes)))
+		q.b.route(t, f, fromContent(q.changed(content, props, notes)))
 		t.drop(m, q)
 		q.remove(m)
 		return

@@ -80,6 +80,9 @@ func (b *Broker) redoEntity(id uint32, def []byte, p journal.Pos) error {
 	if err := json.Unmarshal(def, &d); err != nil {
 		return fmt.Errorf("%w: entity %d: %v", errRecord, id, err)
 	}
+	if err := compileAll(d.Rules); err != nil {
+		return fmt.Errorf("%w: entity %d: %v", errRecord, id, err)
+	}
 	if q := b.queues[id]; q != nil {
 		e := q.ent
 		e.desc, e.rules, e.updated, e.accessed = d.Description, d.Rules, d.Updated, d.Accessed

@@ -1,10 +1,15 @@
 package broker
 
+import "throughline/infra/local/servicebus/amqp"
+
 // fromContent makes of a stored message one that can be sent on.
-func fromContent(m *message, content []byte) Incoming {
+func fromContent(content []byte) Incoming {
 	in := Incoming{TTL: contentTTL(content), content: content}
-	if m.session != nil {
-		in.SessionID, in.InSession = m.session.id, true
+	_, _, sections := annotations(content)
+	if m, err := amqp.ParseMessage(sections); err == nil {
+		if p, err := amqp.ParseProperties(m.Properties); err == nil {
+			in.SessionID, in.InSession = p.GroupID.(string)
+		}
 	}
 	return in
 }
@@ -134,20 +139,4 @@ func (q *Queue) expiry(ttl, at int64) int64 {
 		return 0
 	}
 	return at + ttl
-}
-
-// route brings a message that is due to where the entity sends it.
-func (b *Broker) route(t *transaction, e *Entity, in Incoming) {
-	at := now()
-	m := e.main.message(in, at)
-	m.at = e.main.expiry(in.TTL, at)
-	t.put(e.main, m, in.content, nil)
-}
-
-// forwardTarget is the entity that a ForwardTo property names, nil when there is none.
-func (b *Broker) forwardTarget(address string) *Entity {
-	if address == "" {
-		return nil
-	}
-	return b.entities[pathKey(entityPath(address))]
 }

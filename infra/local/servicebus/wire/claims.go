@@ -122,6 +122,7 @@ func AudiencePath(audience string) string {
 		audience = rest
 	}
 	_, path, _ := strings.Cut(audience, "/")
+	path, _, _ = strings.Cut(path, "?")
 	return entityOf(path)
 }
 
@@ -132,10 +133,13 @@ func entityOf(path string) string {
 	return strings.TrimSuffix(path, "/")
 }
 
-// covers tells whether the grant reaches an entity path at the time given.
-func (g Grant) covers(path string, now time.Time) bool {
-	if !g.Expires.IsZero() && !now.Before(g.Expires) {
-		return false
-	}
+// valid tells whether the grant reaches an entity path at the time given.
+func (g Grant) valid(path string, now time.Time) bool {
+	return (g.Expires.IsZero() || now.Before(g.Expires)) && g.Covers(path)
+}
+
+// Covers tells whether the grant reaches a path in lower case.
+func (g Grant) Covers(path string) bool {
+	path = strings.Trim(path, "/")
 	return g.Path == "" || path == g.Path || strings.HasPrefix(path, g.Path+"/")
 }

@@ -214,17 +214,17 @@ func (c *conn) trouble(operation, entity string) error {
 	if c.s.Fault == nil {
 		return nil
 	}
-	delay, f := c.s.Fault.Before(operation, entity)
+	delay, err := c.s.Fault.Before(operation, entity)
 	if delay > 0 {
 		select {
 		case <-time.After(delay):
 		case <-c.ended:
 		}
 	}
-	if f != nil {
-		return f
+	if errors.Is(err, ErrDrop) {
+		return errors.Join(err, c.nc.Close())
 	}
-	return nil
+	return err
 }
 
 func (c *conn) handle(channel uint16, p amqp.Performative) error {

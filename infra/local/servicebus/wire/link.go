@@ -3,6 +3,7 @@ package wire
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"throughline/infra/local/servicebus/amqp"
@@ -42,6 +43,7 @@ type link struct {
 	part     *amqp.Transfer
 	body     []byte
 	consumer *broker.Consumer
+	paused   atomic.Bool
 
 	count    uint32 // deliveries so far
 	limit    uint32 // count that credit allows
@@ -147,7 +149,7 @@ func (l *link) openEntity(address string, rights Rights) error {
 func (c *conn) allowed(path string) Rights {
 	var r Rights
 	for _, g := range c.grants {
-		if g.covers(path, time.Now()) {
+		if g.valid(path, time.Now()) {
 			r |= g.Rights
 		}
 	}
@@ -324,6 +326,22 @@ func (l *link) Deliver(d *broker.Delivery) {
 	if !d.Settled {
 		l.s.unsettled[id] = unsettled{l: l, token: d.Token}
 	}
+	l.pace()
+}
+
+// pace holds the next delivery back for as long as a fault switch says; mu is held.
+func (l *link) pace() {
+	c := l.s.c
+	if c.s.Fault == nil {
+		return
+	}
+	if delay, _ := c.s.Fault.Before("receive", l.path); delay > 0 {
+		l.paused.Store(true)
+		time.AfterFunc(delay, func() {
+			l.paused.Store(false)
+			c.s.Broker.Resume(l.consumer)
+		})
+	}
 }
 
 // deliveryTag is a lock token in the byte order of a .NET Guid.
@@ -333,6 +351,9 @@ func deliveryTag(t broker.Token) []byte {
 
 // Full implements broker.Sink.
 func (l *link) Full() bool {
+	if l.paused.Load() {
+		return true
+	}
 	if l.s.c.queued.Load() < high {
 		return false
 	}

@@ -104,7 +104,7 @@ func (l *link) putToken(payload []byte) {
 		r.reply(401, err.Error(), nil)
 		return
 	}
-	if !g.covers(path, time.Now()) {
+	if !g.valid(path, time.Now()) {
 		r.reply(401, "InvalidAudience: The token is for another resource.", nil)
 		return
 	}

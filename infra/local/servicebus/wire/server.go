@@ -49,9 +49,13 @@ type Server struct {
 
 // Faults lets a test or a demonstration disturb what a client does.
 type Faults interface {
-	// Before is asked before an operation, send, receive, settle, attach, manage or connect, on an entity path.
-	Before(operation, entity string) (delay time.Duration, fault *broker.Fault)
+	// Before is asked before an operation, send, receive, settle, attach, manage or connect, on an entity path. An
+	// error refuses the operation; ErrDrop cuts the connection.
+	Before(operation, entity string) (delay time.Duration, err error)
 }
+
+// ErrDrop is returned by Faults to cut a connection without a word.
+var ErrDrop = errors.New("dropped by a fault switch")
 
 // Serve speaks with the client at nc until the connection ends.
 func (s *Server) Serve(nc net.Conn) {
@@ -110,6 +114,9 @@ func (s *Server) Drop() int {
 	return len(s.conns)
 }
 
+// farewell is how long a connection may take to read that it ends.
+const farewell = 2 * time.Second
+
 // Close tells every client that the connection ends, and waits for the connections to end.
 func (s *Server) Close() {
 	s.mu.Lock()
@@ -118,5 +125,7 @@ func (s *Server) Close() {
 		c.shut(broker.ErrClosed)
 	}
 	s.mu.Unlock()
+	cut := time.AfterFunc(farewell, func() { s.Drop() })
+	defer cut.Stop()
 	s.done.Wait()
 }
