@@ -42,6 +42,8 @@ type Config struct {
 	Interval  time.Duration // RESYNC_INTERVAL between full runs
 	FeedsDir  string        // FEEDS_DIR
 	Local     bool          // THROUGHLINE_LOCAL: the pages are served without authentication, to loopback only
+	// Authenticated is WEBSITE_AUTH_ENABLED: the platform sets it when App Service authentication is switched on.
+	Authenticated bool
 }
 
 // Connection is a Functions connection: a connection string, or an endpoint with a managed identity.
@@ -124,6 +126,7 @@ func readConfig(get func(string) string) (Config, error) {
 		Interval:       s.duration("RESYNC_INTERVAL", 6*time.Hour),
 		FeedsDir:       s.or("FEEDS_DIR", ""),
 		Local:          s.oneOf("THROUGHLINE_LOCAL", "false", "true") == "true",
+		Authenticated:  strings.EqualFold(s.or("WEBSITE_AUTH_ENABLED", ""), "true"),
 	}
 	if c.Port == "" {
 		s.fault("FUNCTIONS_CUSTOMHANDLER_PORT", "is not set", "the Functions host sets it; start the handler through the host (make run)")

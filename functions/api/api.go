@@ -66,6 +66,7 @@ func (a *API) Handler() http.Handler {
 	read("/api/repositories/{owner}/{name}", a.repository)
 	read("/api/artifacts/{digest}", a.artifact)
 	read("/api/workloads/{id}", a.workload)
+	read("/api/summary", a.summary)
 	read("/api/parked", a.parked)
 	act("/api/parked/{id}/replay", a.replay)
 	act("/api/resync", a.resync)

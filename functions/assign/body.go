@@ -177,7 +177,7 @@ func (c *work) reasons(b *strings.Builder, fs []graph.Finding) {
 		fmt.Fprintf(b, "- %s\n", c.disclose(gap.Text))
 	}
 	for _, f := range e.Flips {
-		fmt.Fprintf(b, "- %s\n", text(f.Text()))
+		fmt.Fprintf(b, "- %s\n", text(f.Text(e.Inputs)))
 	}
 	fmt.Fprintln(b)
 }

@@ -34,10 +34,33 @@ func (t *tie) absence(ctx context.Context, sc graph.Scope, a graph.Absence) erro
 		return t.absentWorkload(ctx, sc, graph.WorkloadID(a.ID))
 	case graph.KindRuntimeFinding:
 		return t.absentRuntime(ctx, sc, a.ID)
+	case graph.KindReading:
+		return t.absentReading(ctx, sc, a.ID)
 	case graph.KindRepository:
 		return t.absentRepository(ctx, sc, graph.RepositoryID(a.ID))
 	}
 	return fmt.Errorf("kind %q is never retired", a.Kind)
+}
+
+// absentReading ends a reading that was addressed to others than its own row: from now on the source says nothing.
+func (t *tie) absentReading(ctx context.Context, sc graph.Scope, id string) error {
+	parts := strings.SplitN(id, "|", 3)
+	if len(parts) != 3 {
+		return fmt.Errorf("want source|factor|address")
+	}
+	ended := graph.WorkloadReading{Reading: graph.Reading{Source: parts[0], Factor: graph.Factor(parts[1]), Says: graph.Unknown, ReadAt: sc.StartedAt}}
+	switch to := parts[2]; {
+	case strings.HasPrefix(to, "sha256:"):
+		ended.Digest = graph.Digest(to)
+	case strings.HasPrefix(to, "/"):
+		ended.Resource, ended.Inside = to, true
+	default:
+		ended.Workload = graph.WorkloadID(to)
+	}
+	if err := t.read(ctx, ended); err != nil {
+		return err
+	}
+	return t.drop(ctx, graph.HeldKey(sc.ID, graph.Absence{Kind: graph.KindReading, ID: id}))
 }
 
 // single tells whether the scope was one thing, asked for by its id.

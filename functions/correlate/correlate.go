@@ -45,6 +45,9 @@ func (s *Stage) Handle(ctx context.Context, e event.Event) ([]event.Event, error
 		return nil, err
 	}
 	t := &tie{Stage: s, now: s.Now(), lags: map[graph.RepositoryID]*event.Lag{}}
+	if o.Scope != nil {
+		t.scopeID = o.Scope.ID
+	}
 	if err := t.observation(ctx, o); err != nil {
 		return nil, fmt.Errorf("correlate %s: %w", e.Subject, err)
 	}
@@ -55,6 +58,7 @@ func (s *Stage) Handle(ctx context.Context, e event.Event) ([]event.Event, error
 type tie struct {
 	*Stage
 	now     time.Time
+	scopeID string // of the run that observed; empty for a webhook
 	lags    map[graph.RepositoryID]*event.Lag
 	touched []graph.RepositoryID // whose exposure must be looked at
 	follow  []graph.Collection

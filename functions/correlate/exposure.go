@@ -78,9 +78,32 @@ func (t *tie) exposeDigest(ctx context.Context, d graph.Digest) ([]graph.Reposit
 		if err := t.rehome(ctx, o); err != nil {
 			return nil, err
 		}
+		if err := t.list(ctx, o); err != nil {
+			return nil, err
+		}
 	}
 	t.touch(all...)
 	return all, nil
+}
+
+// list keeps the line of an image in the list of all images.
+func (t *tie) list(ctx context.Context, o origin) error {
+	best := o.owner()
+	line := graph.ArtifactLine{Digest: o.digest, Name: nameOf(o), Workloads: len(o.runners), Method: best.Method, Base: o.members[0].BaseName}
+	if best.Repository.Mapped() {
+		line.Repository = best.Repository
+	}
+	return put(ctx, t.Store, graph.StateKey(graph.ArtifactsPartition, string(o.digest)), "artifactLine", line)
+}
+
+// nameOf is the newest name that a member of the family has.
+func nameOf(o origin) string {
+	for _, m := range o.members {
+		if len(m.Names) > 0 {
+			return m.Names[len(m.Names)-1]
+		}
+	}
+	return ""
 }
 
 // expose recomputes a repository's exposure for the given digests; with none, only its head. The exposure is read
@@ -147,14 +170,7 @@ func (t *tie) exposed(ctx context.Context, x *graph.Exposure, d graph.Digest) er
 }
 
 func exposedArtifact(o origin, best graph.Evidence) graph.ExposedArtifact {
-	self := o.members[0]
-	a := graph.ExposedArtifact{Digest: o.digest, Method: best.Method, Commit: best.Commit, Contexts: best.Contexts, Platform: self.Platform}
-	for _, m := range o.members {
-		if a.Name == "" && len(m.Names) > 0 {
-			a.Name = m.Names[len(m.Names)-1]
-		}
-	}
-	return a
+	return graph.ExposedArtifact{Digest: o.digest, Name: nameOf(o), Method: best.Method, Commit: best.Commit, Contexts: best.Contexts, Platform: o.members[0].Platform}
 }
 
 // forget takes a digest out of the exposure, with the workloads that ran nothing else of the repository.

@@ -239,6 +239,26 @@ func imageName(ref string) string {
 // reading adds a risk factor that another row knows of a workload, of the workloads of a resource, or of those that run
 // an image.
 func (t *tie) reading(ctx context.Context, r graph.WorkloadReading) error {
+	if err := t.hold(ctx, t.scopeID, graph.Absence{Kind: graph.KindReading, ID: readingID(r)}, false); err != nil {
+		return err
+	}
+	return t.read(ctx, r)
+}
+
+// readingID names a reading that was addressed to other workloads than those of its own row.
+func readingID(r graph.WorkloadReading) string {
+	to := strings.ToLower(r.Resource)
+	switch {
+	case r.Workload != "":
+		to = string(r.Workload)
+	case r.Digest != "":
+		to = string(r.Digest)
+	}
+	return r.Reading.Source + "|" + string(r.Reading.Factor) + "|" + to
+}
+
+// read merges a reading into the workloads that it is about.
+func (t *tie) read(ctx context.Context, r graph.WorkloadReading) error {
 	ids, err := t.addressed(ctx, r)
 	if err != nil {
 		return err
@@ -280,15 +300,9 @@ func idsOf(ws []graph.ExposedWorkload) []graph.WorkloadID {
 	return ids
 }
 
-// place is the index of workloads by resource path: state partition "places:<first segments>".
-type place struct {
-	Workload graph.WorkloadID `json:"workload"`
-	Path     string           `json:"path"` // lower case
-}
-
 // place notes where a workload is and which scope holds it.
 func (t *tie) place(ctx context.Context, w graph.Workload) error {
-	if err := put(ctx, t.Store, graph.StateKey("places", string(w.ID)), "place", place{w.ID, strings.ToLower(w.Path)}); err != nil {
+	if err := put(ctx, t.Store, graph.StateKey(graph.PlacesPartition, string(w.ID)), "place", graph.Place{Workload: w.ID, Path: strings.ToLower(w.Path), Gone: w.Gone}); err != nil {
 		return err
 	}
 	return t.hold(ctx, w.Scope, graph.Absence{Kind: graph.KindWorkload, ID: string(w.ID)}, w.Gone)
@@ -311,8 +325,8 @@ func (t *tie) inside(ctx context.Context, r graph.WorkloadReading) ([]graph.Work
 	if !r.Inside {
 		return []graph.WorkloadID{own}, nil
 	}
-	q := graph.Query{Container: graph.StateContainer, Partition: "places", Where: []graph.Where{{Field: "path", Op: graph.Prefix, Value: strings.ToLower(r.Resource) + "/"}}}
-	places, err := graph.ListAll[place](ctx, t.Store, q)
+	q := graph.Query{Container: graph.StateContainer, Partition: graph.PlacesPartition, Where: []graph.Where{{Field: "path", Op: graph.Prefix, Value: strings.ToLower(r.Resource) + "/"}}}
+	places, err := graph.ListAll[graph.Place](ctx, t.Store, q)
 	ids := []graph.WorkloadID{own}
 	for _, p := range places {
 		ids = append(ids, p.Workload)

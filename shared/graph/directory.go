@@ -6,6 +6,8 @@ import "context"
 const (
 	RepositoriesPartition = "repositories"
 	OrgsPartition         = "orgs"
+	ArtifactsPartition    = "artifacts"
+	PlacesPartition       = "places"
 )
 
 // Name tells which repository bears a full name now, and is the entry of a repository in the list of all.
@@ -30,4 +32,31 @@ func Names(ctx context.Context, s Store) ([]Name, error) {
 // Orgs lists all owners.
 func Orgs(ctx context.Context, s Store) ([]Org, error) {
 	return ListAll[Org](ctx, s, Query{Container: StateContainer, Partition: OrgsPartition})
+}
+
+// ArtifactLine is the entry of an image in the list of all.
+type ArtifactLine struct {
+	Digest     Digest       `json:"digest"`
+	Name       string       `json:"name,omitempty"`
+	Repository RepositoryID `json:"repository,omitempty"` // empty: not mapped
+	Method     Method       `json:"method,omitempty"`
+	Base       string       `json:"base,omitempty"`
+	Workloads  int          `json:"workloads,omitempty"` // that run it now
+}
+
+// Place is the entry of a workload in the list of all.
+type Place struct {
+	Workload WorkloadID `json:"workload"`
+	Path     string     `json:"path"` // lower case
+	Gone     bool       `json:"gone,omitempty"`
+}
+
+// ArtifactLines lists all images.
+func ArtifactLines(ctx context.Context, s Store) ([]ArtifactLine, error) {
+	return ListAll[ArtifactLine](ctx, s, Query{Container: StateContainer, Partition: ArtifactsPartition})
+}
+
+// Places lists all workloads.
+func Places(ctx context.Context, s Store) ([]Place, error) {
+	return ListAll[Place](ctx, s, Query{Container: StateContainer, Partition: PlacesPartition})
 }

@@ -129,6 +129,7 @@ type Summary struct {
 	Remediation  RemediationID `json:"remediation,omitempty"`
 	Issue        int           `json:"issue,omitempty"`
 	IssueURL     string        `json:"issueUrl,omitempty"`
+	IssueState   string        `json:"issueState,omitempty"`
 	Status       string        `json:"status,omitempty"`
 	Assignees    []string      `json:"assignees,omitempty"`
 	FirstSeen    time.Time     `json:"firstSeen,omitzero"`

@@ -14,6 +14,7 @@ const (
 	KindRunner         Kind = "runner" // in artifact:<digest>: a workload that runs it
 	KindWorkload       Kind = "workload"
 	KindSummary        Kind = "summary"
+	KindReading        Kind = "reading" // only in absences: a reading that its scope no longer holds
 )
 
 // RepositoryPartition holds a repository, its findings, remediations, evidence and exposure.

@@ -17,7 +17,7 @@ func Summarise(f Finding, x Exposure, m *Remediation) Summary {
 	if m != nil {
 		s.Status, s.Assignees = string(m.Status), m.Assignees
 		if m.Issue != nil {
-			s.Issue, s.IssueURL = m.Issue.Number, m.Issue.URL
+			s.Issue, s.IssueURL, s.IssueState = m.Issue.Number, m.Issue.URL, m.Issue.State
 		}
 	}
 	s.Rank = rankOf(s)

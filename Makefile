@@ -1,0 +1,33 @@
+# Two commands do everything: make run, make test. The others are parts of them, or for operators.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+ARGS ?=
+DIST ?= dist
+# The same source gives the same bytes: no paths of this machine, no build ids, no version control stamps.
+GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid='
+
+.PHONY: help run test check unit conformance bench package
+
+help: ## what there is
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+run: ## the whole pipeline on this machine, with a demo organisation (ARGS="-once -json -data ''")
+	@go run ./infra/local $(ARGS)
+
+test: ## everything that CI runs
+	@bash .ci/test
+
+check: ## the fast part of test: format, vet, staticcheck, floors, unit tests
+	@bash .ci/check
+
+unit: ## unit tests alone
+	@go test ./...
+
+conformance: ## the Azure SDKs' own live tests against the local Service Bus and Cosmos DB
+	@cd infra/local/conformance && go run .
+
+bench: ## benchmarks, as ratios
+	@go test -run '^$$' -bench . -benchtime 1s ./...
+
+package: ## dist/ as the Functions host wants it, and dist.zip
+	@go run ./infra/local -package $(DIST)
