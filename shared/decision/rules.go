@@ -21,10 +21,10 @@ func (v *verdict) add(rule string, tier graph.Tier) {
 	v.n++
 }
 
-// gives lets a rule compete for the tier.
+// gives lets a rule compete for the tier; any tier is more urgent than none.
 func (v *verdict) gives(rule string, tier graph.Tier) {
 	v.add(rule, tier)
-	if v.tier == "" || tier.MoreUrgent(v.tier) {
+	if tier.MoreUrgent(v.tier) {
 		v.tier, v.rule = tier, rule
 	}
 }
