@@ -1,0 +1,447 @@
+package client
+
+import (
+	"cmp"
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/golang/snappy"
+
+	"throughline/shared/github/scan"
+	"throughline/shared/graph"
+)
+
+// maxDigests is how many digests one bulk call takes.
+const maxDigests = 1024
+
+// unverified is the note on evidence that rests on GitHub's association.
+const unverified = "GitHub's own association of repository and digest; the signature is not checked here"
+
+// Attestation is one attestation record of a digest.
+type Attestation struct {
+	Digest graph.Digest
+	// RepositoryID is GitHub's own association.
+	RepositoryID int64
+	// Bundle is the Sigstore bundle as JSON; nil when GitHub only names the address and nobody asked for it.
+	Bundle []byte
+	// BundleURL is short-lived, and its body is compressed.
+	BundleURL string
+}
+
+// readDigest reads the attestation records of one image, from every account until one knows it.
+func readDigest(ctx context.Context, r *reading) error {
+	digest, err := graph.ParseDigest(r.subject)
+	if err != nil {
+		return &Refused{Status: http.StatusNotFound, Request: "scope " + r.Scope, Why: err.Error()}
+	}
+	all, err := r.installed(ctx, directoryAge)
+	if err != nil {
+		return err
+	}
+	var failed error
+	for _, i := range all {
+		if i.suspended {
+			continue
+		}
+		found, err := r.Attestations(ctx, i.account.Login, digest)
+		var refused *Refused
+		if errors.As(err, &refused) {
+			r.skip("attestations of " + i.account.Login + " cannot be read")
+			continue
+		}
+		if err != nil {
+			failed = err
+			continue
+		}
+		if evidence := r.evidence(ctx, found); len(evidence) > 0 {
+			r.out.Observation.Evidence = evidence
+			return nil
+		}
+	}
+	return failed
+}
+
+// readRepositoryAttestations asks for the attestations of the images that the graph holds for a repository.
+func readRepositoryAttestations(ctx context.Context, r *reading) error {
+	if r.options.Digests == nil {
+		return nil
+	}
+	id := graph.RepositoryID(r.subject)
+	digests, err := r.options.Digests(ctx, id)
+	if err != nil || len(digests) == 0 {
+		return err
+	}
+	p, err := r.locate(ctx, id)
+	if err != nil {
+		return err
+	}
+	r.out.Observation.Evidence, err = r.BulkAttestations(ctx, p.owner, digests)
+	return err
+}
+
+// readPendingDigests asks for the attestations of the images whose origin is not known, a page of them at a time.
+func readPendingDigests(ctx context.Context, r *reading) error {
+	if r.options.Pending == nil {
+		return nil
+	}
+	digests, next, err := r.options.Pending(ctx, r.subject, r.Cursor)
+	if err != nil {
+		return err
+	}
+	r.out.Next = next
+	r.out.Observation.Evidence, err = r.BulkAttestations(ctx, r.subject, digests)
+	return err
+}
+
+// Attestations lists the attestation records of a digest that an account's repositories made.
+func (c *Client) Attestations(ctx context.Context, login string, d graph.Digest) ([]Attestation, error) {
+	a, i, err := c.account(ctx, login)
+	if err != nil {
+		return nil, err
+	}
+	kind := "orgs"
+	if i.account.Type == "User" {
+		kind = "users"
+	}
+	var all []Attestation
+	for where := path(kind, login, "attestations", string(d)) + "?per_page=100"; where != ""; {
+		got, err := c.read(ctx, a, http.MethodGet, where, nil)
+		if isGone(err) {
+			return all, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		err = walk(got, func(cur *scan.Cursor) {
+			for cur.Object(); cur.Field(); {
+				if string(cur.Key()) == "attestations" {
+					all = append(all, readAttestations(cur, d)...)
+				}
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+		where = got.next
+	}
+	return all, nil
+}
+
+func readAttestations(c *scan.Cursor, d graph.Digest) []Attestation {
+	var all []Attestation
+	for c.Array(); c.Element(); {
+		found := Attestation{Digest: d}
+		for c.Object(); c.Field(); {
+			switch string(c.Key()) {
+			case "repository_id":
+				found.RepositoryID = c.Int()
+			case "bundle_url":
+				found.BundleURL = c.String()
+			case "bundle":
+				if c.IsObject() {
+					found.Bundle = slices.Clone(c.Raw())
+				}
+			}
+		}
+		all = append(all, found)
+	}
+	return all
+}
+
+// BulkAttestations reads the attestation records of many digests, 1,024 a call, as evidence.
+func (c *Client) BulkAttestations(ctx context.Context, login string, digests []graph.Digest) ([]graph.Evidence, error) {
+	a, i, err := c.account(ctx, login)
+	if err != nil {
+		return nil, err
+	}
+	kind := "orgs"
+	if i.account.Type == "User" {
+		kind = "users"
+	}
+	var all []Attestation
+	for part := range slices.Chunk(digests, maxDigests) {
+		found, err := c.bulk(ctx, a, path(kind, login)+"/attestations/bulk-list", part)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, found...)
+	}
+	return c.evidence(ctx, all), nil
+}
+
+// bulk asks for one part, following GitHub's pages. The schema has a map of digest to records, the examples an array of
+// such maps.
+func (c *Client) bulk(ctx context.Context, a *access, where string, part []graph.Digest) ([]Attestation, error) {
+	var all []Attestation
+	body := map[string]any{"subject_digests": part}
+	for after := ""; ; {
+		address := where + "?per_page=100"
+		if after != "" {
+			address += "&after=" + path(after)
+		}
+		got, err := c.read(ctx, a, http.MethodPost, address, body)
+		if err != nil {
+			return nil, err
+		}
+		next := ""
+		err = walk(got, func(cur *scan.Cursor) {
+			for cur.Object(); cur.Field(); {
+				switch string(cur.Key()) {
+				case "attestations_subject_digests":
+					all = append(all, readSubjects(cur)...)
+				case "page_info":
+					next = readPageInfo(cur)
+				}
+			}
+		})
+		if err != nil || next == "" || next == after {
+			return all, err
+		}
+		after = next
+	}
+}
+
+func readSubjects(c *scan.Cursor) []Attestation {
+	var all []Attestation
+	if !c.IsObject() {
+		for c.Array(); c.Element(); {
+			all = append(all, readSubjects(c)...)
+		}
+		return all
+	}
+	for c.Object(); c.Field(); {
+		digest, err := graph.ParseDigest(string(c.Key()))
+		if err != nil {
+			continue
+		}
+		all = append(all, readAttestations(c, digest)...)
+	}
+	return all
+}
+
+// readPageInfo is the cursor of the next page, empty when there is none.
+func readPageInfo(c *scan.Cursor) string {
+	more, next := false, ""
+	for c.Object(); c.Field(); {
+		switch string(c.Key()) {
+		case "has_next":
+			more = c.Bool()
+		case "next":
+			next = c.String()
+		}
+	}
+	if !more {
+		return ""
+	}
+	return next
+}
+
+// evidence turns records into evidence, one for each digest and repository: several attestations (provenance, bill of
+// materials) of one build say the same. The record that tells the commit is kept.
+func (c *Client) evidence(ctx context.Context, records []Attestation) []graph.Evidence {
+	type edge struct {
+		digest     graph.Digest
+		repository int64
+	}
+	best := map[edge]graph.Evidence{}
+	for _, record := range records {
+		key := edge{record.Digest, record.RepositoryID}
+		if record.RepositoryID < 1 || best[key].Commit != "" {
+			continue
+		}
+		e := graph.Evidence{Digest: record.Digest, Method: graph.AttestationRecord, Repository: graph.NewRepositoryID(c.host, record.RepositoryID),
+			Note: unverified, SeenAt: c.options.Now().UTC()}
+		if bundle, err := c.Bundle(ctx, record); err != nil {
+			e.Note += "; its statement could not be read: " + err.Error()
+		} else {
+			readStatement(bundle, &e)
+		}
+		best[key] = e
+	}
+	all := make([]graph.Evidence, 0, len(best))
+	for _, e := range best {
+		all = append(all, e)
+	}
+	slices.SortFunc(all, func(a, b graph.Evidence) int {
+		return cmp.Or(cmp.Compare(a.Digest, b.Digest), cmp.Compare(a.Repository, b.Repository))
+	})
+	return all
+}
+
+const maxBundle = 4 << 20
+
+// Bundle gives the Sigstore bundle of a record as JSON, from the record itself or from the address that it names. That
+// address lies outside the API and gets no token.
+func (c *Client) Bundle(ctx context.Context, record Attestation) ([]byte, error) {
+	if record.Bundle != nil {
+		return record.Bundle, nil
+	}
+	if record.BundleURL == "" {
+		return nil, errors.New("the record has no bundle")
+	}
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, record.BundleURL, nil)
+	if err != nil || r.URL.Scheme != "https" && r.URL.Scheme != c.base.Scheme {
+		return nil, errors.New("the bundle's address is not usable")
+	}
+	got, err := c.plain.Do(r)
+	if err != nil {
+		return nil, errors.New("the bundle's address does not answer") // the address holds a signature: keep it out of messages
+	}
+	defer got.Body.Close()
+	if got.StatusCode != http.StatusOK {
+		return nil, fmt.Errorf("the bundle's address answers %d", got.StatusCode)
+	}
+	packed, err := io.ReadAll(io.LimitReader(got.Body, maxBundle))
+	if err != nil {
+		return nil, errors.New("the bundle did not arrive whole")
+	}
+	if size, err := snappy.DecodedLen(packed); err == nil && size <= maxBundle {
+		if raw, err := snappy.Decode(nil, packed); err == nil {
+			return raw, nil
+		}
+	}
+	if scan.Check(packed) == nil { // some proxies unpack on the way
+		return packed, nil
+	}
+	return nil, errors.New("the bundle is neither compressed as announced nor JSON")
+}
+
+// readStatement takes commit, workflow and run from the statement that the bundle signs. The statement is data of the
+// workflow; which repository it was is not read from it.
+func readStatement(bundle []byte, e *graph.Evidence) {
+	payload := ""
+	c := scan.New(bundle)
+	for c.Object(); c.Field(); {
+		if string(c.Key()) == "dsseEnvelope" {
+			for c.Object(); c.Field(); {
+				if string(c.Key()) == "payload" {
+					payload = c.String()
+				}
+			}
+		}
+	}
+	raw, err := base64.StdEncoding.DecodeString(payload)
+	if c.End() != nil || err != nil || len(raw) == 0 {
+		e.Note += "; its statement cannot be read"
+		return
+	}
+	s := statement{}
+	if err := s.read(raw); err != nil {
+		e.Note += "; its statement cannot be read"
+		return
+	}
+	if !s.covers(e.Digest) {
+		e.Note += "; its statement is about another image"
+		return
+	}
+	e.Commit, e.Ref, e.Workflow, e.Run = s.commit, s.ref, s.workflow, s.run
+}
+
+// statement is what an in-toto statement of SLSA provenance says of a build.
+type statement struct {
+	subjects                   []string
+	commit, ref, workflow, run string
+}
+
+func (s *statement) covers(d graph.Digest) bool {
+	return slices.Contains(s.subjects, strings.TrimPrefix(string(d), "sha256:"))
+}
+
+func (s *statement) read(raw []byte) error {
+	c := scan.New(raw)
+	for c.Object(); c.Field(); {
+		switch string(c.Key()) {
+		case "subject":
+			s.readSubjects(c)
+		case "predicate":
+			for c.Object(); c.Field(); {
+				switch string(c.Key()) {
+				case "buildDefinition":
+					s.readDefinition(c)
+				case "runDetails":
+					s.run = readInvocation(c)
+				}
+			}
+		}
+	}
+	return c.End()
+}
+
+func (s *statement) readSubjects(c *scan.Cursor) {
+	for c.Array(); c.Element(); {
+		for c.Object(); c.Field(); {
+			if string(c.Key()) != "digest" {
+				continue
+			}
+			for c.Object(); c.Field(); {
+				if string(c.Key()) == "sha256" {
+					s.subjects = append(s.subjects, strings.ToLower(c.String()))
+				}
+			}
+		}
+	}
+}
+
+func (s *statement) readDefinition(c *scan.Cursor) {
+	for c.Object(); c.Field(); {
+		switch string(c.Key()) {
+		case "externalParameters":
+			for c.Object(); c.Field(); {
+				if string(c.Key()) != "workflow" {
+					continue
+				}
+				for c.Object(); c.Field(); {
+					switch string(c.Key()) {
+					case "ref":
+						s.ref = c.String()
+					case "path":
+						s.workflow = c.String()
+					}
+				}
+			}
+		case "resolvedDependencies":
+			for c.Array(); c.Element(); {
+				if commit := readCommit(c); s.commit == "" {
+					s.commit = commit
+				}
+			}
+		}
+	}
+}
+
+// readCommit is the Git commit of a resolved dependency; the first is the source.
+func readCommit(c *scan.Cursor) string {
+	commit := ""
+	for c.Object(); c.Field(); {
+		if string(c.Key()) != "digest" {
+			continue
+		}
+		for c.Object(); c.Field(); {
+			if key := string(c.Key()); key == "gitCommit" || key == "sha1" {
+				commit = c.String()
+			}
+		}
+	}
+	return commit
+}
+
+func readInvocation(c *scan.Cursor) string {
+	run := ""
+	for c.Object(); c.Field(); {
+		if string(c.Key()) != "metadata" {
+			continue
+		}
+		for c.Object(); c.Field(); {
+			if string(c.Key()) == "invocationId" {
+				run = c.String()
+			}
+		}
+	}
+	return run
+}

@@ -1,0 +1,142 @@
+// Package client asks GitHub's API: it reads alerts, repositories and attestations by pages for collect, and opens and
+// edits issues for assign.
+//
+// Every answer passes through the readers of package github, so that a webhook and an API answer of the same fact give
+// the same noun. The client never sleeps and never retries: when GitHub wants to be left alone it answers
+// *graph.Limited, and until then asks nothing of the same kind. It proves itself as a GitHub App, with one token for
+// each installation.
+package client
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bradleyfalzon/ghinstallation/v2"
+	gogithub "github.com/google/go-github/v66/github"
+	tokens "github.com/google/go-github/v88/github" // ghinstallation's own
+
+	"throughline/shared/github"
+	"throughline/shared/graph"
+)
+
+// Options say which GitHub to ask, and as whom.
+type Options struct {
+	// URL is the base of the API: https://api.github.com when empty, https://<host>/api/v3 for Enterprise Server.
+	URL string
+	// Host is the key of the host in identities; empty: github.HostKey(URL).
+	Host string
+	// AppID and PrivateKey (PEM) are those of the GitHub App.
+	AppID      int64
+	PrivateKey []byte
+	// Reserve is the share of the rate limit, 0 to 1, that reading leaves for writing.
+	Reserve float64
+	// Transport carries the requests; nil: http.DefaultTransport.
+	Transport http.RoundTripper
+	// Now is the clock; nil: time.Now.
+	Now func() time.Time
+	// Digests lists what the graph holds for a repository, to ask for its attestations; nil: attestations:<repository>
+	// reads nothing.
+	Digests func(context.Context, graph.RepositoryID) ([]graph.Digest, error)
+	// Pending lists by pages the digests whose origin is to be asked for; an empty cursor begins and ends. nil:
+	// digests:<login> reads nothing.
+	Pending func(ctx context.Context, login, cursor string) (digests []graph.Digest, next string, err error)
+}
+
+// Client asks one GitHub host.
+type Client struct {
+	options Options
+	base    *url.URL
+	host    string
+	app     *access
+	plain   *http.Client // without a token, for addresses that GitHub hands out
+
+	mu        sync.Mutex
+	accesses  map[int64]*access
+	directory directory
+	slug      string
+}
+
+// access is one way in: the App itself, or one of its installations.
+type access struct {
+	installation int64
+	login        string
+	user         bool // the account is a person, not an organisation
+	github       *gogithub.Client
+	limits       *limits
+}
+
+// New makes a client. It asks nothing yet.
+func New(o Options) (*Client, error) {
+	if o.URL == "" {
+		o.URL = "https://api.github.com"
+	}
+	if o.Transport == nil {
+		o.Transport = http.DefaultTransport
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	base, err := url.Parse(strings.TrimRight(o.URL, "/") + "/")
+	if err != nil || base.Host == "" {
+		return nil, fmt.Errorf("GitHub API address %q is not a URL", o.URL)
+	}
+	c := &Client{options: o, base: base, host: o.Host, accesses: map[int64]*access{}, plain: &http.Client{Transport: o.Transport, Timeout: time.Minute}}
+	if c.host == "" {
+		c.host = github.HostKey(o.URL)
+	}
+	if o.AppID < 1 {
+		return nil, errors.New("the GitHub App's id is missing")
+	}
+	gate := newLimits(o.Transport, o.Now)
+	apps, err := ghinstallation.NewAppsTransport(gate, o.AppID, o.PrivateKey)
+	if err != nil {
+		return nil, fmt.Errorf("the GitHub App's private key: %w", err)
+	}
+	c.app = &access{github: c.wrap(apps), limits: gate}
+	return c, nil
+}
+
+// Host is the key of the host in identities.
+func (c *Client) Host() string { return c.host }
+
+// wrap makes a go-github client over a transport that authenticates. A redirect to another host is not followed: the
+// transport would send the token there.
+func (c *Client) wrap(transport http.RoundTripper) *gogithub.Client {
+	g := gogithub.NewClient(&http.Client{Transport: transport, CheckRedirect: func(r *http.Request, via []*http.Request) error {
+		if r.URL.Host != c.base.Host || r.URL.Scheme != c.base.Scheme {
+			return fmt.Errorf("GitHub redirects to another host, %s", r.URL.Host)
+		}
+		if len(via) >= 5 {
+			return errors.New("GitHub redirects without end")
+		}
+		return nil
+	}})
+	base := *c.base
+	g.BaseURL = &base
+	return g
+}
+
+// as gives access as an installation.
+func (c *Client) as(i installation) (*access, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a, ok := c.accesses[i.id]; ok {
+		return a, nil
+	}
+	gate := newLimits(c.options.Transport, c.options.Now)
+	transport, err := ghinstallation.New(gate, c.options.AppID, i.id, c.options.PrivateKey)
+	if err != nil {
+		return nil, fmt.Errorf("the GitHub App's private key: %w", err)
+	}
+	transport.BaseURL = strings.TrimRight(c.options.URL, "/")
+	transport.InstallationTokenOptions = &tokens.InstallationTokenOptions{} // nil would be sent as the body "null"
+	a := &access{installation: i.id, login: i.account.Login, user: i.account.Type == "User", github: c.wrap(transport), limits: gate}
+	c.accesses[i.id] = a
+	return a, nil
+}
