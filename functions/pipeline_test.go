@@ -305,4 +305,3 @@ func TestAbsenceRetiresOnlyWhatACompleteScopeMissed(t *testing.T) {
 		t.Errorf("a drop shows after the quiet days only, but the published tier is %s", s.Tier)
 	}
 }
-

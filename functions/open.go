@@ -1,0 +1,267 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
+	"github.com/google/uuid"
+
+	"throughline/functions/api"
+	"throughline/functions/assign"
+	"throughline/functions/collect"
+	"throughline/functions/correlate"
+	"throughline/functions/dashboard"
+	"throughline/functions/ingest"
+	"throughline/functions/prioritize"
+	"throughline/functions/resync"
+	"throughline/shared/bus"
+	"throughline/shared/cosmos"
+	"throughline/shared/customhandler"
+	"throughline/shared/decision"
+	"throughline/shared/defender"
+	"throughline/shared/event"
+	"throughline/shared/github"
+	"throughline/shared/github/client"
+	"throughline/shared/github/webhook"
+	"throughline/shared/graph"
+	"throughline/shared/provenance"
+)
+
+// house holds the parts that the functions are made of.
+type house struct {
+	cfg       Config
+	log       *slog.Logger
+	store     *cosmos.Store
+	bus       *bus.Bus
+	github    *client.Client
+	azure     *defender.Client
+	registry  *provenance.Registry
+	catalogue *provenance.Catalogue
+	policy    atomic.Pointer[decision.Policy]
+	intake    *ingest.Stage
+}
+
+// open makes the parts. Nothing is dialled: the port answers first, connections follow with the first use.
+func open(cfg Config, log *slog.Logger) (*house, error) {
+	h := &house{cfg: cfg, log: log}
+	credential, err := h.credential()
+	if err != nil {
+		return nil, err
+	}
+	return h, errors.Join(h.openPolicy(), h.openCatalogue(), h.openStore(credential), h.openGitHub(), h.openAzure(credential))
+}
+
+// clouds are the sovereign clouds by the names of AZURE_CLOUD.
+var clouds = map[string]cloud.Configuration{"public": cloud.AzurePublic, "usgovernment": cloud.AzureGovernment, "china": cloud.AzureChina}
+
+// credential is the managed identity of the app; nil when every connection is a connection string.
+func (h *house) credential() (azcore.TokenCredential, error) {
+	if h.cfg.ServiceBus.Endpoint == "" && h.cfg.Cosmos.Endpoint == "" && (len(h.cfg.Scopes) == 0 || strings.HasPrefix(h.cfg.ARMURL, "http://")) {
+		return nil, nil
+	}
+	options := azidentity.ClientOptions{Cloud: clouds[h.cfg.Cloud]}
+	if id := h.cfg.ServiceBus.ClientID; id != "" {
+		return azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{ClientOptions: options, ID: azidentity.ClientID(id)})
+	}
+	return azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: options})
+}
+
+// openPolicy reads policy.yaml beside host.json. A policy with errors at start is fatal; later it would leave the one in
+// force.
+func (h *house) openPolicy() error {
+	name := filepath.Join(h.cfg.Root, "policy.yaml")
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("policy: %w; put policy.yaml beside host.json", err)
+	}
+	p, problems := decision.ParsePolicy("policy.yaml", text)
+	var faults []error
+	for _, problem := range problems {
+		if problem.Warning {
+			h.log.Warn("policy", "problem", problem.String())
+			continue
+		}
+		faults = append(faults, errors.New(problem.String()))
+	}
+	h.policy.Store(p)
+	return errors.Join(faults...)
+}
+
+func (h *house) openCatalogue() error {
+	if h.cfg.CatalogueFile == "" {
+		return nil
+	}
+	text, err := os.ReadFile(h.cfg.CatalogueFile)
+	if err != nil {
+		return fmt.Errorf("CATALOGUE_FILE: %w", err)
+	}
+	h.catalogue, err = provenance.ParseCatalogue(text)
+	if err != nil {
+		return fmt.Errorf("CATALOGUE_FILE %s: %w", h.cfg.CatalogueFile, err)
+	}
+	return nil
+}
+
+func (h *house) openStore(credential azcore.TokenCredential) (err error) {
+	h.store, err = cosmos.Open(cosmos.Options{ConnectionString: string(h.cfg.Cosmos.String), Endpoint: h.cfg.Cosmos.Endpoint, Credential: credential,
+		Database: h.cfg.Database, Cloud: clouds[h.cfg.Cloud], Log: h.log})
+	if err != nil {
+		return fmt.Errorf("CosmosConnection: %w", err)
+	}
+	h.bus, err = bus.Open(bus.Options{ConnectionString: string(h.cfg.ServiceBus.String), Namespace: h.cfg.ServiceBus.Endpoint, Credential: credential, Store: h.store, Log: h.log})
+	if err != nil {
+		return fmt.Errorf("ServiceBusConnection: %w", err)
+	}
+	return nil
+}
+
+func (h *house) hostKey() string {
+	if h.cfg.GitHubHost != "" {
+		return h.cfg.GitHubHost
+	}
+	return github.HostKey(h.cfg.GitHubURL)
+}
+
+func (h *house) openGitHub() (err error) {
+	h.github, err = client.Open(client.Options{URL: h.cfg.GitHubURL, Host: h.hostKey(), AppID: h.cfg.AppID, PrivateKey: []byte(h.cfg.AppKey), Log: h.log})
+	if err != nil {
+		return fmt.Errorf("GITHUB_*: %w", err)
+	}
+	return nil
+}
+
+func (h *house) openAzure(credential azcore.TokenCredential) (err error) {
+	h.registry = &provenance.Registry{Mirrors: h.cfg.Mirrors, Credential: credential, Log: h.log}
+	if len(h.cfg.Scopes) == 0 {
+		return nil
+	}
+	h.azure, err = defender.Open(defender.Options{ARM: h.cfg.ARMURL, Cloud: h.cfg.Cloud, Credential: credential, Scopes: h.cfg.Scopes, Log: h.log})
+	if err != nil {
+		return fmt.Errorf("AZURE_*: %w", err)
+	}
+	return nil
+}
+
+func now() time.Time { return time.Now().UTC() }
+
+func (h *house) policyInForce() *decision.Policy { return h.policy.Load() }
+
+// queue serves a stage behind its queue.
+func (h *house) queue(name string, handle func(context.Context, event.Event) ([]event.Event, error)) (http.Handler, error) {
+	return customhandler.Queue(name, handle, h.bus.Publish, h.park, h.log), nil
+}
+
+// park keeps a message that no retry can heal.
+func (h *house) park(ctx context.Context, p customhandler.Parked) error {
+	return h.bus.Park(ctx, bus.Letter{Queue: p.Queue, MessageID: p.MessageID, Body: p.Body, Reason: p.Reason, DeliveryCount: p.DeliveryCount, At: p.At})
+}
+
+func (h *house) ingest() (http.Handler, error) {
+	verifier := webhook.Verifier{AppID: h.cfg.AppID, Installations: h.cfg.Installations}
+	for _, s := range h.cfg.WebhookSecret {
+		verifier.Secrets = append(verifier.Secrets, string(s))
+	}
+	h.intake = &ingest.Stage{Verifier: verifier, Decoder: webhook.Decoder{Host: h.hostKey(), AppID: h.cfg.AppID},
+		Callers: ingest.Callers{SharedKey: string(h.cfg.EventsKey), Now: now}, Publish: h.bus.Publish, Now: now, Log: h.log}
+	return h.intake, nil
+}
+
+func (h *house) correlate() (http.Handler, error) {
+	s := &correlate.Stage{Store: h.store, Now: now, Log: h.log}
+	if h.catalogue != nil {
+		s.Catalogue = h.catalogue
+	}
+	if h.azure != nil {
+		s.Inventory = []string{"azure workloads", "azure findings"}
+	}
+	return h.queue("correlate", s.Handle)
+}
+
+func (h *house) prioritize() (http.Handler, error) {
+	s := &prioritize.Stage{Store: h.store, Policy: h.policyInForce, Now: now, Log: h.log}
+	return h.queue("prioritize", s.Handle)
+}
+
+func (h *house) assign() (http.Handler, error) {
+	s := &assign.Stage{Store: h.store, Tracker: h.github, Policy: h.policyInForce, Mode: assign.Mode(h.cfg.Mode), Marker: assign.Marker{Key: []byte(h.cfg.MarkerKey)},
+		Process: uuid.NewString(), Now: now, Log: h.log}
+	return h.queue("assign", s.Handle)
+}
+
+func (h *house) collect() (http.Handler, error) {
+	sources := map[string]collect.Source{"github": h.github, "registry": h.registry}
+	if h.azure != nil {
+		sources["azure"] = h.azure
+	}
+	s := &collect.Stage{Store: h.store, Sources: sources, Now: now, Log: h.log}
+	return h.queue("collect", s.Handle)
+}
+
+func (h *house) resyncStage() *resync.Stage {
+	roots := []graph.Collection{{Source: "github", Scope: "all"}}
+	if h.azure != nil {
+		roots = append(roots, graph.Collection{Source: "azure", Scope: "all"})
+	}
+	return &resync.Stage{Store: h.store, Roots: roots, Interval: h.cfg.Interval, Now: now, Log: h.log}
+}
+
+func (h *house) resync() (http.Handler, error) {
+	s := h.resyncStage()
+	tick := func(ctx context.Context, _ customhandler.Tick) ([]event.Event, error) { return s.Tick(ctx) }
+	return customhandler.Timer("resync", tick, h.bus.Publish, h.log), nil
+}
+
+func (h *house) access() api.Access {
+	return api.Access{Local: h.cfg.Local, Authenticated: h.cfg.Authenticated}
+}
+
+func (h *house) api() (http.Handler, error) {
+	a := &api.API{Store: h.store, Letters: letters{h.bus}, Publish: h.bus.Publish, Resync: h.resyncStage().Start, Health: h.health, Access: h.access(), Log: h.log}
+	return a.Handler(), nil
+}
+
+func (h *house) dashboard() (http.Handler, error) {
+	reader := h.access()
+	d := &dashboard.Dashboard{Store: h.store, Guard: func(next http.Handler) http.Handler { return reader.Need(api.Reader, next) }, Filter: api.ParseFilter, Now: now, Log: h.log}
+	return d.Handler()
+}
+
+// letters shows the bus's parked messages to the API.
+type letters struct{ bus *bus.Bus }
+
+// List gives one page of parked messages.
+func (l letters) List(ctx context.Context, cursor string) ([]api.Letter, string, error) {
+	parked, next, err := l.bus.Parked(ctx, cursor)
+	var out []api.Letter
+	for _, p := range parked {
+		out = append(out, api.Letter{ID: p.ID, Queue: p.Queue, MessageID: p.MessageID, Reason: p.Reason, DeliveryCount: p.DeliveryCount, At: p.At, Replayed: p.Replayed, Body: string(p.Body)})
+	}
+	return out, next, err
+}
+
+// Replay sends a parked message into its queue again.
+func (l letters) Replay(ctx context.Context, id string) error { return l.bus.Replay(ctx, id) }
+
+// health reports the parts; it is false when one is down.
+func (h *house) health(ctx context.Context) (any, bool) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	report := map[string]any{"mode": h.cfg.Mode, "policy": h.policyInForce().Hash(), "ingest": h.intake.Counts.Tally(), "requestUnits": h.store.Charge(), "serviceBusOperations": h.bus.Operations()}
+	err := h.store.Ping(ctx)
+	report["store"] = "ok"
+	if err != nil {
+		report["store"] = err.Error()
+	}
+	return report, err == nil
+}
