@@ -41,5 +41,5 @@ func (s *Server) account(q *request) (*reply, error) {
 	a := account{ID: "localhost", RID: "localhost", Writable: here, Readable: here}
 	a.ConsistencyPolicy.Level = "Strong"
 	body, err := json.Marshal(a)
-	return &reply{status: http.StatusOK, body: body}, err
+	return &reply{status: http.StatusOK, body: string(body)}, err
 }

@@ -119,7 +119,7 @@ func failedBatch(changes []*change, failed int, why *failure) *reply {
 		}
 		b = append(b, '}')
 	}
-	return &reply{status: http.StatusMultiStatus, body: append(b, ']'), charge: refusedWriteCharge}
+	return &reply{status: http.StatusMultiStatus, body: string(append(b, ']')), charge: refusedWriteCharge}
 }
 
 // appendResult begins one result; the caller closes it.
@@ -153,6 +153,6 @@ func doneBatch(changes []*change, results []outcome, bodies bool) *reply {
 			a.written++
 		}
 	}
-	a.body = append(b, ']')
+	a.body = string(append(b, ']'))
 	return a
 }

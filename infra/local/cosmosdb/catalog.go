@@ -20,6 +20,7 @@ const (
 	kindDatabase  = "database"
 	kindContainer = "container"
 	kindOffer     = "offer"
+	kindIndex     = "index"
 )
 
 // catalog holds the databases, containers and offers. The store has them too; the catalog changes after the commit.
@@ -37,7 +38,7 @@ type database struct {
 	body value.Value
 }
 
-// container does not change: a replace makes a new one that shares gone.
+// container does not change: a replace makes a new one that shares state.
 type container struct {
 	database string
 	id       string
@@ -47,7 +48,13 @@ type container struct {
 	paths    [][]string // of the partition key
 	uniques  [][][]string
 	ttl      int64 // seconds; 0 = off, -1 = on without a default
-	gone     *atomic.Bool
+	state    *containerState
+}
+
+// containerState is what changes in a container. Only the store's writing goroutine changes it.
+type containerState struct {
+	gone    atomic.Bool
+	indexes atomic.Pointer[[]*propertyIndex]
 }
 
 func containerKey(db, id string) string { return db + "/" + id }
@@ -77,7 +84,7 @@ func loadCatalog(ctx context.Context, s *store.Store) (*catalog, error) {
 			c.offers[r.Name] = body
 		}
 	}
-	return c, nil
+	return c, c.loadIndexes(ctx, s, list)
 }
 
 func (c *catalog) database(id string) *database {
@@ -156,9 +163,21 @@ func decodeRID(rid string) []byte {
 	return b
 }
 
-// newETag is unique for each write: its number and its second in the shape of Azure's.
-func newETag(lsn int64, now time.Time) string {
-	return fmt.Sprintf(`"%08x-0000-0700-0000-%012x"`, uint32(lsn), uint64(lsn>>32)<<32|uint64(uint32(now.Unix())))
+// etagOf is the ETag of a write, in the shape of Azure's: its number is all it needs.
+func etagOf(lsn int64) string {
+	b := append(make([]byte, 0, 38), `"00000000-0000-0700-`...)
+	b = appendHex(b, uint64(lsn)>>48, 4)
+	b = append(b, '-')
+	b = appendHex(b, uint64(lsn), 12)
+	return string(append(b, '"'))
+}
+
+// appendHex writes the last digits of n.
+func appendHex(b []byte, n uint64, digits int) []byte {
+	for i := digits - 1; i >= 0; i-- {
+		b = append(b, "0123456789abcdef"[n>>(4*i)&15])
+	}
+	return b
 }
 
 // withSystem adds the properties that the server gives every resource.

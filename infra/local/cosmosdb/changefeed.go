@@ -29,9 +29,9 @@ func (s *Server) changeFeed(q *request) (*reply, error) {
 		return nil, fail
 	}
 	p, upTo, now := &page{}, after, time.Now()
-	err = s.store.Walk(q.Context(), store.Range{Container: q.container.number, Changed: true, After: after}, func(d store.Document) bool {
+	err = s.store.Walk(q.Context(), store.Range{Container: q.container.number, Now: now.Unix(), Changed: true, After: after}, func(d store.Document) bool {
 		upTo = d.LSN
-		wanted := d.Time >= since && !expired(d, now) && (d.Partition == partition || !exact && strings.HasPrefix(d.Partition, partition))
+		wanted := d.Time >= since && (d.Partition == partition || !exact && strings.HasPrefix(d.Partition, partition))
 		if wanted {
 			p.add(withLSN(d))
 		}
@@ -86,10 +86,10 @@ func feedStart(q *request, last int64) (after, since int64, fail *failure) {
 	}
 }
 
-func withLSN(d store.Document) []byte {
+func withLSN(d store.Document) string {
 	b := append(make([]byte, 0, len(d.Body)+32), d.Body[:len(d.Body)-1]...)
 	b = append(b, `,"_lsn":`...)
-	return append(strconv.AppendInt(b, d.LSN, 10), '}')
+	return string(append(strconv.AppendInt(b, d.LSN, 10), '}'))
 }
 
 // listDocuments is the plain feed of a container or partition: a query without a filter.

@@ -54,6 +54,7 @@ type Server struct {
 	stats     *meter
 	faults    *faults
 	parsed    *statements
+	wishes    chan wish
 	listeners []net.Listener
 	servers   []*http.Server
 	stop      chan struct{}
@@ -65,7 +66,7 @@ type Server struct {
 // Start opens the store and listens; when it returns, clients can connect. The end of ctx does not stop the server: Close does.
 // A port in use is an error that names it.
 func Start(ctx context.Context, o Options) (*Server, error) {
-	s := &Server{keyText: o.Key, log: o.Log, stats: newMeter(), faults: &faults{}, parsed: newStatements(), stop: make(chan struct{})}
+	s := &Server{keyText: o.Key, log: o.Log, stats: newMeter(), faults: &faults{}, parsed: newStatements(), wishes: make(chan wish, 1), stop: make(chan struct{})}
 	if s.keyText == "" {
 		s.keyText = EmulatorKey
 	}
@@ -104,7 +105,7 @@ func (s *Server) open(ctx context.Context, o Options) error {
 	for i, l := range s.listeners {
 		s.running.Go(func() { s.serveOn(s.servers[i], l) })
 	}
-	s.running.Go(s.expire)
+	s.running.Go(s.tend)
 	return nil
 }
 
@@ -178,7 +179,14 @@ func (s *Server) Close() error {
 // expiryPause is the time between two sweeps for documents whose time to live has passed; readers never see them anyway.
 const expiryPause = 30 * time.Second
 
-func (s *Server) expire() {
+// tend removes expired documents and builds the indexes that queries ask for.
+func (s *Server) tend() {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	s.running.Go(func() {
+		<-s.stop
+		cancel()
+	})
 	tick := time.NewTicker(expiryPause)
 	defer tick.Stop()
 	for {
@@ -186,8 +194,12 @@ func (s *Server) expire() {
 		case <-s.stop:
 			return
 		case now := <-tick.C:
-			if err := s.removeExpired(context.Background(), now); err != nil {
+			if err := s.removeExpired(ctx, now); err != nil && ctx.Err() == nil {
 				s.log.Error("expired documents not removed", "error", err)
+			}
+		case w := <-s.wishes:
+			if err := s.build(ctx, w); err != nil && ctx.Err() == nil && !errors.Is(err, errNoIndex) {
+				s.log.Error("index not built", "container", w.container.id, "error", err)
 			}
 		}
 	}

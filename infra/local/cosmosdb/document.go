@@ -1,7 +1,6 @@
 package cosmosdb
 
 import (
-	"context"
 	"net/http"
 	"strconv"
 	"time"
@@ -72,19 +71,19 @@ func (s *Server) readDocument(q *request) (*reply, error) {
 	if fail != nil {
 		return nil, fail
 	}
-	d, found, err := s.store.Get(q.Context(), store.Key{Container: q.container.number, Partition: partition, ID: q.id})
+	d, found, err := s.store.Get(q.Context(), store.Key{Container: q.container.number, Partition: partition, ID: q.id}, time.Now().Unix())
 	if err != nil {
 		return nil, err
 	}
-	if !found || expired(d, time.Now()) {
+	if !found {
 		return nil, notFound()
 	}
-	a := &reply{status: http.StatusOK, charge: readCharge(len(d.Body)), etag: d.ETag, lsn: d.LSN}
-	if d.ETag == q.Header.Get("If-None-Match") {
+	a := &reply{status: http.StatusOK, charge: readCharge(len(d.Body)), etag: etagOf(d.LSN), lsn: d.LSN}
+	if a.etag == q.Header.Get("If-None-Match") {
 		a.status, a.charge = http.StatusNotModified, readBase
 		return a, nil
 	}
-	a.body = []byte(d.Body)
+	a.body = d.Body
 	return a, nil
 }
 
@@ -135,7 +134,7 @@ func (s *Server) writeDocument(q *request, op string) (*reply, error) {
 	}
 	a := &reply{status: o.status, charge: o.charge, etag: o.etag, lsn: o.lsn, written: 1}
 	if q.Header.Get("Prefer") != "return=minimal" && o.status != http.StatusNoContent {
-		a.body = []byte(o.body)
+		a.body = o.body
 	}
 	return a, nil
 }
@@ -214,34 +213,43 @@ type outcome struct {
 
 // apply carries the change out inside a transaction.
 func (c *change) apply(t *store.Tx, now time.Time) (outcome, error) {
-	if c.container.gone.Load() {
+	if c.container.state.gone.Load() {
 		return outcome{}, ownerNotFound()
 	}
-	old, found, err := t.Get(c.key)
+	old, found, err := c.old(t)
 	if err != nil {
 		return outcome{}, err
 	}
-	expired := found && expired(old, now)
-	if expired {
-		if err := c.container.free(t, old); err != nil {
-			return outcome{}, err
-		}
+	if found && old.Expires > 0 && old.Expires <= now.Unix() {
+		c.container.forget(t, old)
+		t.Remove(c.key)
+		found = false
 	}
-	if fail := c.check(old, found && !expired); fail != nil {
+	if fail := c.check(old, found); fail != nil {
 		return outcome{}, fail
 	}
-	live := found && !expired
 	switch c.op {
 	case opRead:
-		return outcome{status: http.StatusOK, charge: readCharge(len(old.Body)), etag: old.ETag, lsn: old.LSN, body: old.Body}, nil
+		return outcome{status: http.StatusOK, charge: readCharge(len(old.Body)), etag: etagOf(old.LSN), lsn: old.LSN, body: old.Body}, nil
 	case opDelete:
-		return c.remove(t, old)
+		c.container.forget(t, old)
+		t.Remove(c.key)
+		return outcome{status: http.StatusNoContent, charge: writeCharge(len(old.Body), 0), lsn: t.Next()}, nil
 	case opPatch:
 		if err := c.patchOld(old); err != nil {
 			return outcome{}, err
 		}
 	}
-	return c.put(t, old, live, found, now)
+	return c.put(t, old, found, now)
+}
+
+// old is the document as it stands, with its body where that is needed.
+func (c *change) old(t *store.Tx) (store.Document, bool, error) {
+	blind := c.op == opCreate || c.op == opUpsert || c.op == opReplace
+	if blind && len(c.container.uniques) == 0 && len(c.container.indexes()) == 0 {
+		return t.Head(c.key)
+	}
+	return t.Get(c.key)
 }
 
 // check holds the change against the state: existence and ETag.
@@ -251,20 +259,12 @@ func (c *change) check(old store.Document, live bool) *failure {
 		return notFound()
 	case live && c.op == opCreate:
 		return conflict()
-	case live && c.ifMatch != "" && c.ifMatch != "*" && c.ifMatch != old.ETag:
+	case live && c.ifMatch != "" && c.ifMatch != "*" && c.ifMatch != etagOf(old.LSN):
 		return preconditionFailed()
-	case live && (c.ifNone == "*" || c.ifNone != "" && c.ifNone == old.ETag):
+	case live && (c.ifNone == "*" || c.ifNone != "" && c.ifNone == etagOf(old.LSN)):
 		return preconditionFailed()
 	}
 	return nil
-}
-
-func (c *change) remove(t *store.Tx, old store.Document) (outcome, error) {
-	if err := c.container.free(t, old); err != nil {
-		return outcome{}, err
-	}
-	t.Remove(c.key)
-	return outcome{status: http.StatusNoContent, charge: writeCharge(len(old.Body), 0), lsn: t.Next()}, nil
 }
 
 // patchOld makes the document that the patch gives out of the old one.
@@ -284,20 +284,21 @@ func (c *change) patchOld(old store.Document) error {
 	return nil
 }
 
-func (c *change) put(t *store.Tx, old store.Document, live, found bool, now time.Time) (outcome, error) {
+func (c *change) put(t *store.Tx, old store.Document, found bool, now time.Time) (outcome, error) {
 	d := store.Document{Key: c.key, LSN: t.Next(), Time: now.Unix(), Expires: c.container.expiry(c.doc, now)}
 	d.RID = d.LSN
 	if found {
 		d.RID = old.RID
 	}
-	if err := c.container.claim(t, old, live, c.key, c.doc); err != nil {
+	if err := c.container.claim(t, old, found, d.Key, c.doc); err != nil {
 		return outcome{}, err
 	}
-	d.ETag = newETag(d.LSN, now)
-	d.Body = c.container.complete(c.members, d)
+	c.container.reindex(t, old, found, d.Key, c.doc)
+	o := outcome{status: http.StatusCreated, etag: etagOf(d.LSN), lsn: d.LSN}
+	d.Body = c.container.complete(c.members, d, o.etag)
 	t.Put(d)
-	o := outcome{status: http.StatusCreated, charge: writeCharge(len(d.Body), scalars(c.doc)), etag: d.ETag, lsn: d.LSN, body: d.Body}
-	if live {
+	o.body, o.charge = d.Body, writeCharge(len(d.Body), scalars(c.doc))
+	if found {
 		o.status = http.StatusOK
 	}
 	if c.patch != nil {
@@ -307,7 +308,7 @@ func (c *change) put(t *store.Tx, old store.Document, live, found bool, now time
 }
 
 // complete adds the system properties to `{"a":1,`.
-func (k *container) complete(members []byte, d store.Document) string {
+func (k *container) complete(members []byte, d store.Document, etag string) string {
 	rid := documentRID(k.rid, d.RID)
 	b := append(make([]byte, 0, len(members)+256), members...)
 	b = append(b, `"_rid":"`...)
@@ -317,7 +318,7 @@ func (k *container) complete(members []byte, d store.Document) string {
 	b = append(b, `docs/`...)
 	b = append(b, rid...)
 	b = append(b, `/","_etag":`...)
-	b = value.AppendString(b, d.ETag)
+	b = value.AppendString(b, etag)
 	b = append(b, `,"_attachments":"attachments/","_ts":`...)
 	b = strconv.AppendInt(b, d.Time, 10)
 	return string(append(b, '}'))
@@ -345,103 +346,4 @@ func (k *container) expiry(doc value.Value, now time.Time) int64 {
 		return 0
 	}
 	return now.Unix() + ttl
-}
-
-func expired(d store.Document, now time.Time) bool {
-	return d.Expires > 0 && d.Expires <= now.Unix()
-}
-
-// uniqueKeys are the encoded values of the unique keys of a document in its partition.
-func (k *container) uniqueKeys(partition string, doc value.Value) []store.Key {
-	var keys []store.Key
-	for i, paths := range k.uniques {
-		values := []value.Value{value.OfNumber(float64(i))}
-		for _, p := range paths {
-			values = append(values, at(doc, p))
-		}
-		keys = append(keys, store.Key{Container: k.number, Partition: partition, ID: encodePartition(values)})
-	}
-	return keys
-}
-
-// free gives up the unique values of a document that goes.
-func (k *container) free(t *store.Tx, old store.Document) error {
-	if len(k.uniques) == 0 {
-		return nil
-	}
-	doc, err := value.Parse(old.Body)
-	if err != nil {
-		return err
-	}
-	for _, key := range k.uniqueKeys(old.Partition, doc) {
-		t.SetUnique(key, "")
-	}
-	return nil
-}
-
-// claim takes the unique values of the new document, after those of the old one are free.
-func (k *container) claim(t *store.Tx, old store.Document, live bool, key store.Key, doc value.Value) error {
-	if len(k.uniques) == 0 {
-		return nil
-	}
-	for _, u := range k.uniqueKeys(key.Partition, doc) {
-		holder, err := t.Unique(u)
-		if err != nil {
-			return err
-		}
-		if holder != "" && holder != key.ID {
-			f := conflict()
-			f.message = "Unique index constraint violation."
-			return f
-		}
-	}
-	if live {
-		if err := k.free(t, old); err != nil {
-			return err
-		}
-	}
-	for _, u := range k.uniqueKeys(key.Partition, doc) {
-		t.SetUnique(u, key.ID)
-	}
-	return nil
-}
-
-// sweep is how many expired documents one transaction removes.
-const sweep = 500
-
-// removeExpired deletes documents whose time to live has passed.
-func (s *Server) removeExpired(ctx context.Context, now time.Time) error {
-	for {
-		n := 0
-		err := s.store.Write(ctx, func(t *store.Tx) error {
-			old, err := t.Expired(now.Unix(), sweep)
-			if err != nil {
-				return err
-			}
-			n = len(old)
-			for _, d := range old {
-				if k := s.catalog.byNumber(d.Container); k != nil {
-					if err := k.free(t, d); err != nil {
-						return err
-					}
-				}
-				t.Remove(d.Key)
-			}
-			return nil
-		})
-		if err != nil || n < sweep {
-			return err
-		}
-	}
-}
-
-func (c *catalog) byNumber(number int64) *container {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	for _, k := range c.containers {
-		if k.number == number {
-			return k
-		}
-	}
-	return nil
 }

@@ -3,6 +3,7 @@ package cosmosdb
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 
@@ -19,8 +20,8 @@ type failure struct {
 
 func (f *failure) Error() string { return fmt.Sprintf("%d %s: %s", f.status, f.code, f.message) }
 
-func (f *failure) body() []byte {
-	return value.OfObject([]string{"code", "message"}, []value.Value{value.OfString(f.code), value.OfString(f.message)}).Append(nil)
+func (f *failure) body() string {
+	return value.OfObject([]string{"code", "message"}, []value.Value{value.OfString(f.code), value.OfString(f.message)}).JSON()
 }
 
 func badRequest(format string, args ...any) *failure {
@@ -63,10 +64,10 @@ func asFailure(err error) *failure {
 	return &failure{status: http.StatusInternalServerError, code: "InternalServerError", message: "The request could not be carried out."}
 }
 
-// reply is what an operation answers. A nil body is an empty one.
+// reply is what an operation answers.
 type reply struct {
 	status  int
-	body    []byte
+	body    string
 	charge  float64
 	etag    string
 	lsn     int64 // of document operations: goes into the session token
@@ -100,8 +101,8 @@ func (a *reply) write(w http.ResponseWriter) {
 		delete(h, "Content-Length")
 	}
 	w.WriteHeader(a.status)
-	if len(a.body) > 0 {
+	if a.body != "" {
 		// A client that has gone away is no fault of the server.
-		_, _ = w.Write(a.body)
+		_, _ = io.WriteString(w, a.body)
 	}
 }

@@ -98,7 +98,7 @@ func (f *faults) serve(r *http.Request) (*reply, error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		body, err := json.Marshal(append([]Fault{}, f.list...))
-		return &reply{status: http.StatusOK, body: body}, err
+		return &reply{status: http.StatusOK, body: string(body)}, err
 	}
 	return nil, &failure{status: http.StatusMethodNotAllowed, code: "MethodNotAllowed", message: "use GET, POST or DELETE"}
 }

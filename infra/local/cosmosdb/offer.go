@@ -44,7 +44,7 @@ func (s *Server) newOffer(q *request, t *store.Tx, rid, self string, always bool
 	offer := value.OfObject(
 		[]string{"resource", "offerType", "offerResourceId", "offerVersion", "content", "id"},
 		[]value.Value{value.OfString(self), value.OfString("Invalid"), value.OfString(rid), value.OfString("V2"), content, value.OfString(id)})
-	offer = withSystem(offer, id, "offers/"+id+"/", newETag(number, now), now)
+	offer = withSystem(offer, id, "offers/"+id+"/", etagOf(number), now)
 	t.SetResource(store.Resource{Kind: kindOffer, Name: rid, Body: offer.JSON()})
 	return offer, nil
 }
@@ -134,7 +134,7 @@ func (s *Server) replaceOffer(q *request, old value.Value) (*reply, error) {
 	now := time.Now()
 	offer := old.With("content", content)
 	err = s.store.Write(q.Context(), func(t *store.Tx) error {
-		offer = withSystem(offer, old.Get("_rid").Text(), old.Get("_self").Text(), newETag(t.Next(), now), now)
+		offer = withSystem(offer, old.Get("_rid").Text(), old.Get("_self").Text(), etagOf(t.Next()), now)
 		t.SetResource(store.Resource{Kind: kindOffer, Name: rid, Body: offer.JSON()})
 		return nil
 	})

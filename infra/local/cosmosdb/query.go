@@ -1,7 +1,6 @@
 package cosmosdb
 
 import (
-	"context"
 	"encoding/base64"
 	"fmt"
 	"net/http"
@@ -27,7 +26,8 @@ type search struct {
 	container *container
 	scope     store.Range
 	pinned    bool // inside one partition
-	size      int  // of the page
+	wanted    access
+	size      int // of the page
 	from      token
 	now       time.Time
 	seen      int // documents looked at, and their bytes
@@ -36,12 +36,12 @@ type search struct {
 
 // page is what a query answers.
 type page struct {
-	documents [][]byte
+	documents []string
 	bytes     int
 	next      *token
 }
 
-func (p *page) add(doc []byte) {
+func (p *page) add(doc string) {
 	p.documents = append(p.documents, doc)
 	p.bytes += len(doc)
 }
@@ -69,9 +69,16 @@ func (s *Server) search(q *request, bound *sql.Query) (*reply, error) {
 	if f.from, fail = readToken(q.Header.Get("X-Ms-Continuation"), q.container.rid); fail != nil {
 		return nil, fail
 	}
+	if f.from.Keys != nil && len(f.from.Keys) != len(f.plan.Order) {
+		return nil, badRequest("The continuation token belongs to another query.")
+	}
+	f.useIndex()
 	p, err := f.run(q.Context(), s.store)
 	if err != nil {
 		return nil, err
+	}
+	if f.scope.Index == nil && f.seen-len(p.documents) > wasteful {
+		s.wishFor(f.container, f.wanted.paths)
 	}
 	return f.reply(q, p), nil
 }
@@ -93,7 +100,7 @@ func pageSize(q *request) (int, *failure) {
 
 // address finds the partition: the header, or equalities in the WHERE clause that pin every path of the key.
 func (f *search) address(q *request) *failure {
-	f.scope = store.Range{Container: f.container.number, Created: true}
+	f.scope = store.Range{Container: f.container.number, Now: f.now.Unix(), Created: true}
 	if header := q.Header.Get("X-Ms-Documentdb-Partitionkey"); header != "" {
 		values, fail := partitionHeader(header)
 		if fail != nil {
@@ -104,13 +111,13 @@ func (f *search) address(q *request) *failure {
 		}
 		f.pinned = len(values) == len(f.container.paths)
 		if len(values) > 0 {
-			f.scope = store.Range{Container: f.container.number, Partition: encodePartition(values), Exact: f.pinned}
+			f.scope.Created, f.scope.Partition, f.scope.Exact = false, encodePartition(values), f.pinned
 			return nil
 		}
 	}
 	if values, ok := f.pinnedKey(); ok {
 		f.pinned = true
-		f.scope = store.Range{Container: f.container.number, Partition: encodePartition(values), Exact: true}
+		f.scope.Created, f.scope.Partition, f.scope.Exact = false, encodePartition(values), true
 		return nil
 	}
 	if !isTrue(q.Header.Get("X-Ms-Documentdb-Query-Enablecrosspartition")) && q.Header.Get("X-Ms-Documentdb-Partitionkeyrangeid") == "" {
@@ -143,165 +150,6 @@ func (f *search) checkServable() *failure {
 	return nil
 }
 
-func (f *search) run(ctx context.Context, s *store.Store) (*page, error) {
-	switch {
-	case !f.plan.Simple:
-		return f.runWhole(ctx, s)
-	case len(f.plan.Order) > 0:
-		return f.runSorted(ctx, s)
-	}
-	return f.runStream(ctx, s)
-}
-
-// walk shows the live documents of the scope.
-func (f *search) walk(ctx context.Context, s *store.Store, yield func(store.Document) bool) error {
-	return s.Walk(ctx, f.scope, func(d store.Document) bool {
-		f.seen++
-		f.bytes += len(d.Body)
-		return expired(d, f.now) || yield(d)
-	})
-}
-
-// rows evaluates the query on one stored document. A plain SELECT * gives the stored text itself.
-func (f *search) rows(d store.Document, yield func(keys []value.Value, text []byte)) error {
-	if f.plan.Star && !f.plan.Filtered && len(f.plan.Order) == 0 {
-		yield(nil, []byte(d.Body))
-		return nil
-	}
-	doc, err := value.Parse(d.Body)
-	if err != nil {
-		return fmt.Errorf("stored document %s: %w", d.ID, err)
-	}
-	f.query.Rows(doc, func(keys []value.Value, result value.Value) {
-		if f.plan.Star {
-			yield(keys, []byte(d.Body))
-			return
-		}
-		yield(keys, result.Append(nil))
-	})
-	return nil
-}
-
-// runStream takes documents as they lie. A page that is exactly full has a continuation even when nothing is left, as in Azure.
-func (f *search) runStream(ctx context.Context, s *store.Store) (*page, error) {
-	f.scope.AfterKey = store.Key{Partition: f.from.Partition, ID: f.from.ID}
-	f.scope.After = f.from.RID
-	p := &page{}
-	var broken error
-	err := f.walk(ctx, s, func(d store.Document) bool {
-		broken = f.rows(d, func(_ []value.Value, text []byte) { p.add(text) })
-		if len(p.documents) >= f.size || p.bytes >= maxPageBytes {
-			p.next = &token{Partition: d.Partition, ID: d.ID, RID: d.RID}
-		}
-		return broken == nil && p.next == nil
-	})
-	if err == nil {
-		err = broken
-	}
-	return p, err
-}
-
-// sorted is one result with what it is sorted by; ties go by the id.
-type sorted struct {
-	keys []value.Value
-	id   string
-	text []byte
-}
-
-func (f *search) compare(a, b sorted) int {
-	for i, o := range f.plan.Order {
-		if c := value.Compare(a.keys[i], b.keys[i]); c != 0 {
-			if o.Descending {
-				return -c
-			}
-			return c
-		}
-	}
-	switch {
-	case a.id < b.id:
-		return -1
-	case a.id > b.id:
-		return 1
-	}
-	return 0
-}
-
-// runSorted keeps the best results after the place where the last page ended; it never holds more than a few pages.
-func (f *search) runSorted(ctx context.Context, s *store.Store) (*page, error) {
-	after, resumed := sorted{keys: f.from.keys(), id: f.from.ID}, f.from.Keys != nil
-	if resumed && len(after.keys) != len(f.plan.Order) {
-		return nil, badRequest("The continuation token belongs to another query.")
-	}
-	var best []sorted
-	var broken error
-	err := f.walk(ctx, s, func(d store.Document) bool {
-		broken = f.rows(d, func(keys []value.Value, text []byte) {
-			r := sorted{keys, d.ID, text}
-			if f.container.sortable(f.plan.Order, keys) && (!resumed || f.compare(r, after) > 0) {
-				best = append(best, r)
-			}
-		})
-		if len(best) > 4*f.size+1000 {
-			best = f.cut(best)
-		}
-		return broken == nil
-	})
-	if err == nil {
-		err = broken
-	}
-	if err != nil {
-		return nil, err
-	}
-	best = f.cut(best)
-	p := &page{}
-	for i, r := range best {
-		if i == f.size || p.bytes >= maxPageBytes {
-			last := best[i-1]
-			p.next = &token{Keys: textsOf(last.keys), ID: last.id}
-			break
-		}
-		p.add(r.text)
-	}
-	return p, nil
-}
-
-// cut keeps a page and one.
-func (f *search) cut(list []sorted) []sorted {
-	slices.SortFunc(list, f.compare)
-	return list[:min(len(list), f.size+1)]
-}
-
-// runWhole evaluates everything and then skips what earlier pages gave.
-func (f *search) runWhole(ctx context.Context, s *store.Store) (*page, error) {
-	run := f.query.Start()
-	var broken error
-	if !f.plan.FromNothing {
-		err := f.walk(ctx, s, func(d store.Document) bool {
-			var doc value.Value
-			if doc, broken = value.Parse(d.Body); broken == nil {
-				run.Add(doc)
-			}
-			return broken == nil
-		})
-		if err == nil {
-			err = broken
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	results := run.Results()
-	p := &page{}
-	for i := min(f.from.Skip, len(results)); i < len(results); i++ {
-		if len(p.documents) == f.size || p.bytes >= maxPageBytes {
-			p.next = &token{Skip: i}
-			break
-		}
-		p.add(results[i].Append(nil))
-	}
-	return p, nil
-}
-
 func (f *search) reply(q *request, p *page) *reply {
 	a := documentsReply(q.container.rid, p.documents, p.bytes)
 	a.charge = queryCharge(f.seen, f.bytes)
@@ -317,7 +165,7 @@ func (f *search) reply(q *request, p *page) *reply {
 	return a
 }
 
-func documentsReply(rid string, documents [][]byte, size int) *reply {
+func documentsReply(rid string, documents []string, size int) *reply {
 	b := make([]byte, 0, size+len(documents)+100)
 	b = append(b, `{"_rid":`...)
 	b = value.AppendString(b, rid)
@@ -330,7 +178,7 @@ func documentsReply(rid string, documents [][]byte, size int) *reply {
 	}
 	b = append(b, `],"_count":`...)
 	b = strconv.AppendInt(b, int64(len(documents)), 10)
-	return &reply{status: http.StatusOK, body: append(b, '}')}
+	return &reply{status: http.StatusOK, body: string(append(b, '}'))}
 }
 
 func (f *search) metrics(p *page) string {

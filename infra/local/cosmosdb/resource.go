@@ -64,14 +64,14 @@ func (s *Server) serveContainers(q *request) (*reply, error) {
 }
 
 func resourceReply(status int, body value.Value, charge float64) *reply {
-	return &reply{status: status, body: body.Append(nil), charge: charge, etag: body.Get("_etag").Text()}
+	return &reply{status: status, body: body.JSON(), charge: charge, etag: body.Get("_etag").Text()}
 }
 
 // list is a feed of resources: {"_rid":…,"<name>":[…],"_count":n}.
 func list(name, rid string, items []value.Value) *reply {
 	body := value.OfObject([]string{"_rid", name, "_count"},
 		[]value.Value{value.OfString(rid), value.OfArray(items), value.OfNumber(float64(len(items)))})
-	return &reply{status: http.StatusOK, body: body.Append(nil), charge: metadataCharge}
+	return &reply{status: http.StatusOK, body: body.JSON(), charge: metadataCharge}
 }
 
 func (s *Server) queryResources(q *request, name, rid string, items []value.Value) (*reply, error) {
@@ -120,7 +120,7 @@ func (s *Server) createDatabase(q *request) (*reply, error) {
 	err = s.store.Write(q.Context(), func(t *store.Tx) error {
 		number := t.Next()
 		rid := databaseRID(number)
-		body = withSystem(body, rid, "dbs/"+rid+"/", newETag(number, now), now).
+		body = withSystem(body, rid, "dbs/"+rid+"/", etagOf(number), now).
 			With("_colls", value.OfString("colls/")).With("_users", value.OfString("users/"))
 		t.SetResource(store.Resource{Kind: kindDatabase, Name: id, Body: body.JSON()})
 		var err error
@@ -162,7 +162,7 @@ func (s *Server) deleteDatabase(q *request, d *database) (*reply, error) {
 	})
 	if err != nil {
 		for _, k := range owned {
-			k.gone.Store(false)
+			k.state.gone.Store(false)
 		}
 		return nil, err
 	}
@@ -179,7 +179,11 @@ func (s *Server) deleteDatabase(q *request, d *database) (*reply, error) {
 
 // remove deletes a container with its documents. From then on no write that waits may touch it.
 func (c *catalog) remove(t *store.Tx, k *container) {
-	k.gone.Store(true)
+	k.state.gone.Store(true)
+	for _, x := range k.indexes() {
+		t.RemoveIndex(x.number)
+		t.RemoveResource(kindIndex, x.name())
+	}
 	t.RemoveContainer(k.number)
 	t.RemoveResource(kindContainer, containerKey(k.database, k.id))
 	t.RemoveResource(kindOffer, k.rid)
@@ -210,7 +214,7 @@ func (s *Server) createContainer(q *request, d *database) (*reply, error) {
 		number := t.Next()
 		rid := containerRID(d.rid, number)
 		self := "dbs/" + d.rid + "/colls/" + rid + "/"
-		body = withSystem(body, rid, self, newETag(number, now), now)
+		body = withSystem(body, rid, self, etagOf(number), now)
 		for _, feed := range []string{"docs", "sprocs", "triggers", "udfs", "conflicts"} {
 			body = body.With("_"+feed, value.OfString(feed+"/"))
 		}
@@ -261,14 +265,14 @@ func (s *Server) replaceContainer(q *request, k *container) (*reply, error) {
 	}
 	now := time.Now()
 	err = s.store.Write(q.Context(), func(t *store.Tx) error {
-		body = withSystem(body, k.rid, k.body.Get("_self").Text(), newETag(t.Next(), now), now)
+		body = withSystem(body, k.rid, k.body.Get("_self").Text(), etagOf(t.Next()), now)
 		t.SetResource(store.Resource{Kind: kindContainer, Name: containerKey(k.database, k.id), Body: body.JSON()})
 		return nil
 	})
 	if err != nil {
 		return nil, err
 	}
-	changed.body, changed.rid, changed.number, changed.gone = body, k.rid, k.number, k.gone
+	changed.body, changed.rid, changed.number, changed.state = body, k.rid, k.number, k.state
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.containers[containerKey(k.database, k.id)] = changed
@@ -287,7 +291,7 @@ func (s *Server) deleteContainer(q *request, k *container) (*reply, error) {
 		return nil
 	})
 	if err != nil {
-		k.gone.Store(false)
+		k.state.gone.Store(false)
 		return nil, err
 	}
 	c.mu.Lock()

@@ -153,18 +153,21 @@ func (q *request) text() (string, error) {
 	if q.ContentLength > maxBody {
 		return "", tooLarge()
 	}
-	var b strings.Builder
-	if q.ContentLength > 0 {
-		b.Grow(int(q.ContentLength))
+	if q.ContentLength < 0 {
+		b, err := io.ReadAll(io.LimitReader(q.Body, maxBody+1))
+		switch {
+		case err != nil:
+			return "", badRequest("The body cannot be read.")
+		case len(b) > maxBody:
+			return "", tooLarge()
+		}
+		return string(b), nil
 	}
-	n, err := io.Copy(&b, io.LimitReader(q.Body, maxBody+1))
-	if err != nil {
+	b := make([]byte, q.ContentLength)
+	if _, err := io.ReadFull(q.Body, b); err != nil {
 		return "", badRequest("The body cannot be read.")
 	}
-	if n > maxBody {
-		return "", tooLarge()
-	}
-	return b.String(), nil
+	return string(b), nil
 }
 
 func (s *Server) dispatch(q *request) (*reply, error) {

@@ -14,7 +14,7 @@ type token struct {
 	ID        string   `json:"i,omitempty"`
 	RID       int64    `json:"r,omitempty"`
 	Keys      []string `json:"k,omitempty"` // the sort values of the last result, as JSON, "" for undefined
-	Skip      int      `json:"s,omitempty"` // results that were given already
+	Given     int      `json:"g,omitempty"` // results that earlier pages gave, where that counts
 }
 
 // String is safe in a header.
@@ -31,7 +31,7 @@ func readToken(text, rid string) (token, *failure) {
 		return t, nil
 	}
 	b, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || json.Unmarshal(b, &t) != nil || t.Container != rid || t.Skip < 0 {
+	if err != nil || json.Unmarshal(b, &t) != nil || t.Container != rid || t.Given < 0 {
 		return token{}, badRequest("Invalid Continuation Token")
 	}
 	for _, k := range t.Keys {

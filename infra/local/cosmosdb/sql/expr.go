@@ -119,8 +119,10 @@ type comparison struct {
 func (c *comparison) eval(r *row) value.Value { return compare(c.op, c.left.eval(r), c.right.eval(r)) }
 func (c *comparison) parts() []expr           { return []expr{c.left, c.right} }
 
-// compare gives undefined when a side is undefined. Values of different kinds are not equal; to ask which is
-// greater is undefined, as it is for arrays and objects.
+// compare gives undefined when a side is undefined. Values of different kinds are not equal, so that c.a != null finds
+// every a that is there; to ask which is greater is undefined, as it is for arrays and objects. Microsoft's
+// documentation calls (in)equality of different kinds undefined as well; its own reference evaluator, and the
+// common use of != null, say otherwise.
 func compare(op string, a, b value.Value) value.Value {
 	if a.Kind() == value.Undefined || b.Kind() == value.Undefined {
 		return value.Value{}
@@ -146,6 +148,7 @@ func compare(op string, a, b value.Value) value.Value {
 	return value.OfBool(c >= 0)
 }
 
+// membership is IN: undefined when its subject is; what is undefined in the list equals nothing.
 type membership struct {
 	subject expr
 	list    []expr
@@ -156,16 +159,12 @@ func (m *membership) eval(r *row) value.Value {
 	if subject.Kind() == value.Undefined {
 		return value.Value{}
 	}
-	result := value.OfBool(false)
 	for _, e := range m.list {
-		switch is := compare("=", subject, e.eval(r)); {
-		case is.IsTrue():
+		if is := compare("=", subject, e.eval(r)); is.IsTrue() {
 			return is
-		case is.Kind() == value.Undefined:
-			result = is
 		}
 	}
-	return result
+	return value.OfBool(false)
 }
 func (m *membership) parts() []expr { return append([]expr{m.subject}, m.list...) }
 

@@ -18,9 +18,12 @@ type Pin struct {
 type Plan struct {
 	Star        bool // SELECT * of the document itself
 	FromNothing bool // no FROM clause: one row, no documents
-	Simple      bool // rows stream: no JOIN, aggregate, GROUP BY, DISTINCT, TOP, OFFSET
+	Simple      bool // rows follow each other: no JOIN, aggregate, GROUP BY, DISTINCT
 	Aggregate   bool // an aggregate or GROUP BY
+	Count       bool // SELECT VALUE COUNT(1), nothing else
 	Cut         bool // TOP or OFFSET LIMIT
+	Offset      int  // rows to leave out
+	Limit       int  // rows to give after them; -1 without TOP or LIMIT
 	Distinct    bool
 	Filtered    bool // there is a WHERE clause
 	Exact       bool // the pins are the whole WHERE clause
@@ -35,21 +38,44 @@ func (b *Query) Plan() Plan {
 		FromNothing: len(q.from) == 0,
 		Aggregate:   q.grouped(),
 		Cut:         q.top != nil || q.offset != nil,
+		Limit:       -1,
 		Distinct:    q.distinct,
 		Filtered:    q.where != nil,
+		Exact:       true,
 	}
 	plain := len(q.from) == 1 && !q.from[0].iterate && q.from[0].sub == nil && isDocument(q.from[0].over)
 	p.Star = q.star && plain
-	p.Simple = plain && !p.Aggregate && !p.Cut && !p.Distinct
+	p.Simple = plain && !p.Aggregate && !p.Distinct
+	p.Count = plain && q.countsRows()
+	b.cut(&p)
 	for _, o := range q.orderBy {
 		path, _ := b.documentPath(o.expr)
 		p.Order = append(p.Order, Order{path, o.descending})
 	}
-	p.Exact = true
 	if q.where != nil {
 		p.Exact = b.addPins(&p, q.where)
 	}
 	return p
+}
+
+// countsRows tells SELECT VALUE COUNT(<a constant>).
+func (q *query) countsRows() bool {
+	a, ok := q.value.(*aggregate)
+	if !ok || a.name != "COUNT" || len(q.groupBy) > 0 || len(q.orderBy) > 0 || q.top != nil || q.offset != nil || q.distinct {
+		return false
+	}
+	l, ok := a.of.(literal)
+	return ok && l.v.Kind() != value.Undefined
+}
+
+func (b *Query) cut(p *Plan) {
+	r := b.row(value.Value{})
+	switch q := b.query; {
+	case q.top != nil:
+		p.Limit = asCount(q.top.eval(r))
+	case q.offset != nil:
+		p.Offset, p.Limit = asCount(q.offset.eval(r)), asCount(q.limit.eval(r))
+	}
 }
 
 func isDocument(e expr) bool {

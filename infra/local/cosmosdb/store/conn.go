@@ -15,23 +15,23 @@ const (
 )
 
 // schema: documents lie in the order of their key, so that a partition is one stretch of the file. rid is the number of
-// the creation and never changes; lsn is the number of the last write. expires is a Unix time, NULL for never.
+// the creation and never changes; lsn is the number of the last write. expires is a Unix time, NULL for never. entries
+// holds every index: the values of some properties, encoded so that their bytes sort as the values do.
 const schema = `
 CREATE TABLE IF NOT EXISTS clock (one INTEGER PRIMARY KEY CHECK (one = 1), lsn INTEGER NOT NULL);
 INSERT OR IGNORE INTO clock VALUES (1, 0);
 CREATE TABLE IF NOT EXISTS resources (kind TEXT, name TEXT, body TEXT NOT NULL, PRIMARY KEY (kind, name)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS documents (
 	container INTEGER, partition TEXT, id TEXT,
-	rid INTEGER NOT NULL, lsn INTEGER NOT NULL, etag TEXT NOT NULL, time INTEGER NOT NULL, expires INTEGER, body TEXT NOT NULL,
+	rid INTEGER NOT NULL, lsn INTEGER NOT NULL, time INTEGER NOT NULL, expires INTEGER, body TEXT NOT NULL,
 	PRIMARY KEY (container, partition, id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS documents_by_creation ON documents (container, rid);
 CREATE INDEX IF NOT EXISTS documents_by_change ON documents (container, lsn);
 CREATE INDEX IF NOT EXISTS documents_by_expiry ON documents (expires) WHERE expires IS NOT NULL;
 CREATE TABLE IF NOT EXISTS uniques (container INTEGER, partition TEXT, value TEXT, id TEXT NOT NULL,
 	PRIMARY KEY (container, partition, value)) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS entries (ix INTEGER, partition TEXT, value BLOB, id TEXT, PRIMARY KEY (ix, partition, value, id)) WITHOUT ROWID;
 `
-
-const columns = `container, partition, id, rid, lsn, etag, time, ifnull(expires, 0), body`
 
 // conn is one SQLite connection with every statement prepared once. One goroutine uses it at a time.
 type conn struct {
@@ -40,44 +40,74 @@ type conn struct {
 
 	begin, commit, rollback                           driver.Stmt
 	getClock, setClock                                driver.Stmt
-	get, put, remove, removeContainer                 driver.Stmt
+	read, get, head, put, remove, removeContainer     driver.Stmt
 	scanPartition, scanPrefix, scanCreated, scanMoved driver.Stmt
-	scanExpired, lastChange, countContainer           driver.Stmt
+	scanUp, scanDown, countEntries                    driver.Stmt
+	scanExpired, lastChange                           driver.Stmt
 	resources, setResource, removeResource            driver.Stmt
-	getUnique, putUnique, removeUnique                driver.Stmt
-	removeUniques                                     driver.Stmt
+	getUnique, putUnique, removeUnique, removeUniques driver.Stmt
+	putEntry, removeEntry, removeIndex                driver.Stmt
 }
 
-func (c *conn) prepare() error {
-	for _, s := range []struct {
-		to  *driver.Stmt
-		sql string
-	}{
+// statement is a text to prepare and the field to keep it in. The reading ones name as few columns as they can: the driver
+// works for each of them.
+type statement struct {
+	to  *driver.Stmt
+	sql string
+}
+
+const alive = `ifnull(expires, ?) >= ?`
+
+func (c *conn) readStatements() []statement {
+	return []statement{
+		{&c.read, `SELECT lsn, body FROM documents WHERE container = ? AND partition = ? AND id = ? AND ` + alive},
+		{&c.scanPartition, `SELECT id, body FROM documents WHERE container = ? AND partition = ? AND id > ? AND ` + alive + ` ORDER BY id LIMIT ?`},
+		{&c.scanPrefix, `SELECT id, body, partition FROM documents WHERE container = ? AND (partition, id) > (?, ?) AND partition < ? AND ` + alive + ` ORDER BY partition, id LIMIT ?`},
+		{&c.scanCreated, `SELECT id, body, partition, rid FROM documents WHERE container = ? AND rid > ? AND ` + alive + ` ORDER BY rid LIMIT ?`},
+		{&c.scanMoved, `SELECT id, body, partition, lsn, time FROM documents WHERE container = ? AND lsn > ? AND ` + alive + ` ORDER BY lsn LIMIT ?`},
+		{&c.scanUp, entryScan(`>`, `ASC`)},
+		{&c.scanDown, entryScan(`<`, `DESC`)},
+		{&c.countEntries, `SELECT count(*) FROM entries WHERE ix = ? AND partition = ? AND value >= ? AND value < ?`},
+		{&c.lastChange, `SELECT ifnull(max(lsn), 0) FROM documents WHERE container = ?`},
+		{&c.resources, `SELECT kind, name, body FROM resources ORDER BY kind, name`},
+		{&c.getClock, `SELECT lsn FROM clock`},
+	}
+}
+
+// entryScan walks an index between two values and fetches the documents on the way.
+func entryScan(beyond, direction string) string {
+	return `SELECT d.id, d.body, e.value FROM entries e CROSS JOIN documents d ON d.container = ? AND d.partition = e.partition AND d.id = e.id
+		WHERE e.ix = ? AND e.partition = ? AND e.value >= ? AND e.value < ? AND (e.value, e.id) ` + beyond + ` (?, ?) AND ` + alive + `
+		ORDER BY e.value ` + direction + `, e.id ` + direction + ` LIMIT ?`
+}
+
+func (c *conn) writeStatements() []statement {
+	return []statement{
 		{&c.begin, `BEGIN IMMEDIATE`},
 		{&c.commit, `COMMIT`},
 		{&c.rollback, `ROLLBACK`},
-		{&c.getClock, `SELECT lsn FROM clock`},
 		{&c.setClock, `UPDATE clock SET lsn = ?`},
-		{&c.get, `SELECT ` + columns + ` FROM documents WHERE container = ? AND partition = ? AND id = ?`},
-		{&c.put, `INSERT INTO documents (container, partition, id, rid, lsn, etag, time, expires, body) VALUES (?, ?, ?, ?, ?, ?, ?, nullif(?, 0), ?)
-			ON CONFLICT DO UPDATE SET lsn = excluded.lsn, etag = excluded.etag, time = excluded.time, expires = excluded.expires, body = excluded.body`},
+		{&c.head, `SELECT rid, lsn, ifnull(expires, 0) FROM documents WHERE container = ? AND partition = ? AND id = ?`},
+		{&c.get, `SELECT rid, lsn, ifnull(expires, 0), body FROM documents WHERE container = ? AND partition = ? AND id = ?`},
+		{&c.put, `INSERT INTO documents (container, partition, id, rid, lsn, time, expires, body) VALUES (?, ?, ?, ?, ?, ?, nullif(?, 0), ?)
+			ON CONFLICT DO UPDATE SET lsn = excluded.lsn, time = excluded.time, expires = excluded.expires, body = excluded.body`},
 		{&c.remove, `DELETE FROM documents WHERE container = ? AND partition = ? AND id = ?`},
 		{&c.removeContainer, `DELETE FROM documents WHERE container = ?`},
-		{&c.scanPartition, `SELECT ` + columns + ` FROM documents WHERE container = ? AND partition = ? AND id > ? ORDER BY id LIMIT ?`},
-		{&c.scanPrefix, `SELECT ` + columns + ` FROM documents WHERE container = ? AND (partition, id) > (?, ?) AND partition < ? ORDER BY partition, id LIMIT ?`},
-		{&c.scanCreated, `SELECT ` + columns + ` FROM documents WHERE container = ? AND rid > ? ORDER BY rid LIMIT ?`},
-		{&c.scanMoved, `SELECT ` + columns + ` FROM documents WHERE container = ? AND lsn > ? ORDER BY lsn LIMIT ?`},
-		{&c.scanExpired, `SELECT ` + columns + ` FROM documents WHERE expires <= ? ORDER BY expires LIMIT ?`},
-		{&c.lastChange, `SELECT ifnull(max(lsn), 0) FROM documents WHERE container = ?`},
-		{&c.countContainer, `SELECT count(*) FROM documents WHERE container = ?`},
-		{&c.resources, `SELECT kind, name, body FROM resources ORDER BY kind, name`},
+		{&c.scanExpired, `SELECT container, partition, id, body FROM documents WHERE expires <= ? ORDER BY expires LIMIT ?`},
 		{&c.setResource, `INSERT OR REPLACE INTO resources VALUES (?, ?, ?)`},
 		{&c.removeResource, `DELETE FROM resources WHERE kind = ? AND name = ?`},
 		{&c.getUnique, `SELECT id FROM uniques WHERE container = ? AND partition = ? AND value = ?`},
 		{&c.putUnique, `INSERT OR REPLACE INTO uniques VALUES (?, ?, ?, ?)`},
 		{&c.removeUnique, `DELETE FROM uniques WHERE container = ? AND partition = ? AND value = ?`},
 		{&c.removeUniques, `DELETE FROM uniques WHERE container = ?`},
-	} {
+		{&c.putEntry, `INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)`},
+		{&c.removeEntry, `DELETE FROM entries WHERE ix = ? AND partition = ? AND value = ? AND id = ?`},
+		{&c.removeIndex, `DELETE FROM entries WHERE ix = ?`},
+	}
+}
+
+func (c *conn) prepare(list []statement) error {
+	for _, s := range list {
 		stmt, err := c.raw.Prepare(s.sql)
 		if err != nil {
 			return err
@@ -104,13 +134,10 @@ func named(args []any) []driver.NamedValue {
 	return list
 }
 
-// exec runs a prepared statement and tells how many rows it changed. Arguments are int64 or string.
-func (c *conn) exec(s driver.Stmt, args ...any) (int64, error) {
-	r, err := s.(driver.StmtExecContext).ExecContext(context.Background(), named(args))
-	if err != nil {
-		return 0, err
-	}
-	return r.RowsAffected()
+// exec runs a prepared statement. Arguments are int64, string or []byte.
+func (c *conn) exec(s driver.Stmt, args ...any) error {
+	_, err := s.(driver.StmtExecContext).ExecContext(context.Background(), named(args))
+	return err
 }
 
 // query runs a prepared statement and shows each row; use may end it with an error.
@@ -119,7 +146,11 @@ func (c *conn) query(s driver.Stmt, args []any, use func([]driver.Value) error) 
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
+	defer func() {
+		if closing := rows.Close(); err == nil {
+			err = closing
+		}
+	}()
 	row := make([]driver.Value, len(rows.Columns()))
 	for {
 		switch err := rows.Next(row); err {

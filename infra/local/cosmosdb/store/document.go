@@ -13,42 +13,24 @@ type Key struct {
 }
 
 // Document is one stored document. RID numbers its creation, LSN its last write, both from one clock for all
-// containers. Time and Expires are Unix seconds; Expires 0 is never.
+// containers. Time and Expires are Unix seconds; Expires 0 is never. Reads leave out what they do not promise.
 type Document struct {
 	Key
 	RID     int64
 	LSN     int64
-	ETag    string
 	Time    int64
 	Expires int64
 	Body    string
 }
 
-func documentOf(v []driver.Value) Document {
-	return Document{
-		Key:     Key{v[0].(int64), v[1].(string), v[2].(string)},
-		RID:     v[3].(int64),
-		LSN:     v[4].(int64),
-		ETag:    v[5].(string),
-		Time:    v[6].(int64),
-		Expires: v[7].(int64),
-		Body:    v[8].(string),
-	}
-}
-
-func (c *conn) document(k Key) (d Document, found bool, err error) {
-	err = c.query(c.get, []any{k.Container, k.Partition, k.ID}, func(v []driver.Value) error {
-		d, found = documentOf(v), true
-		return nil
-	})
-	return d, found, err
-}
-
-// Get reads one committed document.
-func (s *Store) Get(ctx context.Context, k Key) (d Document, found bool, err error) {
+// Get reads the body and the LSN of a committed document that has not expired at now.
+func (s *Store) Get(ctx context.Context, k Key, now int64) (d Document, found bool, err error) {
+	d.Key = k
 	err = s.read(ctx, func(c *conn) error {
-		d, found, err = c.document(k)
-		return err
+		return c.query(c.read, []any{k.Container, k.Partition, k.ID, now + 1, now + 1}, func(v []driver.Value) error {
+			d.LSN, d.Body, found = v[0].(int64), v[1].(string), true
+			return nil
+		})
 	})
 	return d, found, err
 }
@@ -56,29 +38,39 @@ func (s *Store) Get(ctx context.Context, k Key) (d Document, found bool, err err
 // Range says which documents of a container to walk, and in which order.
 type Range struct {
 	Container int64
+	Now       int64  // Unix time: documents that have expired by then are left out
 	Partition string // with Exact: this partition, in the order of ids; else every partition with this prefix, in the order of partition and id
 	Exact     bool
-	Created   bool  // the whole container in the order of creation; Partition is not used
-	Changed   bool  // the whole container in the order of the last write
-	AfterKey  Key   // begin after this partition and id
-	After     int64 // begin after this RID (Created) or LSN (Changed)
+	Created   bool   // the whole container in the order of creation; Partition is not used
+	Changed   bool   // the whole container in the order of the last write
+	AfterKey  Key    // begin after this partition and id
+	After     int64  // begin after this RID (Created) or LSN (Changed)
+	Index     *Index // the entries of an index in the partition instead, in the order of value and id
 }
 
-// chunk is how many documents one read of the file takes, so that a long walk does not hold a connection.
-const chunk = 256
+// Index narrows a walk to the entries of an index from Low up to, without it, High.
+type Index struct {
+	Number     int64
+	Low, High  []byte
+	Descending bool
+	After      []byte // with AfterKey.ID: begin beyond this value and id; nil begins at the end
+}
 
-// Walk shows the committed documents of the range until yield returns false. The walk is made of short reads: a
-// document that is written meanwhile is seen either way, none is seen twice unless its order is that of changes.
+// The first read of a walk is small, as most need only a page; later ones are long.
+const (
+	firstChunk = 32
+	chunk      = 256
+)
+
+// Walk shows the committed documents of the range until yield returns false. Key and Body are set, beside them RID
+// (Created), or LSN and Time (Changed). A walk is made of short reads: a document that is written meanwhile is
+// seen either way; none is seen twice unless the value that it is walked by changes.
 func (s *Store) Walk(ctx context.Context, r Range, yield func(Document) bool) error {
-	size := 32
-	for {
+	for size := firstChunk; ; size = chunk {
 		docs := make([]Document, 0, size)
-		err := s.read(ctx, func(c *conn) error {
-			stmt, args := c.walk(r, size)
-			return c.query(stmt, args, func(v []driver.Value) error {
-				docs = append(docs, documentOf(v))
-				return nil
-			})
+		err := s.read(ctx, func(c *conn) (err error) {
+			docs, err = c.walk(&r, size, docs)
+			return err
 		})
 		if err != nil {
 			return err
@@ -91,28 +83,69 @@ func (s *Store) Walk(ctx context.Context, r Range, yield func(Document) bool) er
 		if len(docs) < size {
 			return nil
 		}
-		last := docs[len(docs)-1]
-		r.AfterKey = last.Key
-		r.After = last.RID
-		if r.Changed {
-			r.After = last.LSN
-		}
-		size = chunk
 	}
 }
 
-func (c *conn) walk(r Range, size int) (driver.Stmt, []any) {
-	switch limit := int64(size); {
+// walk reads one chunk and moves the beginning of the range behind it.
+func (c *conn) walk(r *Range, size int, docs []Document) ([]Document, error) {
+	stmt, args := c.scan(r, int64(size))
+	err := c.query(stmt, args, func(v []driver.Value) error {
+		d := Document{Key: Key{r.Container, r.Partition, v[0].(string)}, Body: v[1].(string)}
+		switch {
+		case r.Created:
+			d.Partition, d.RID = v[2].(string), v[3].(int64)
+			r.After = d.RID
+		case r.Changed:
+			d.Partition, d.LSN, d.Time = v[2].(string), v[3].(int64), v[4].(int64)
+			r.After = d.LSN
+		case r.Index != nil:
+			r.Index.After = v[2].([]byte)
+		case !r.Exact:
+			d.Partition = v[2].(string)
+		}
+		r.AfterKey = d.Key
+		docs = append(docs, d)
+		return nil
+	})
+	return docs, err
+}
+
+func (c *conn) scan(r *Range, limit int64) (driver.Stmt, []any) {
+	now := r.Now + 1
+	switch {
 	case r.Created:
-		return c.scanCreated, []any{r.Container, r.After, limit}
+		return c.scanCreated, []any{r.Container, r.After, now, now, limit}
 	case r.Changed:
-		return c.scanMoved, []any{r.Container, r.After, limit}
+		return c.scanMoved, []any{r.Container, r.After, now, now, limit}
+	case r.Index != nil:
+		return c.scanIndex(r, limit)
 	case r.Exact:
-		return c.scanPartition, []any{r.Container, r.Partition, r.AfterKey.ID, limit}
-	default:
-		from := max(r.Partition, r.AfterKey.Partition)
-		return c.scanPrefix, []any{r.Container, from, r.AfterKey.ID, r.Partition + "\U0010FFFF", limit}
+		return c.scanPartition, []any{r.Container, r.Partition, r.AfterKey.ID, now, now, limit}
 	}
+	return c.scanPrefix, []any{r.Container, max(r.Partition, r.AfterKey.Partition), r.AfterKey.ID, r.Partition + "\U0010FFFF", now, now, limit}
+}
+
+func (c *conn) scanIndex(r *Range, limit int64) (driver.Stmt, []any) {
+	x, now := r.Index, r.Now+1
+	stmt, after := c.scanUp, x.Low
+	if x.Descending {
+		stmt, after = c.scanDown, x.High
+	}
+	if x.After != nil {
+		after = x.After
+	}
+	return stmt, []any{r.Container, x.Number, r.Partition, x.Low, x.High, after, r.AfterKey.ID, now, now, limit}
+}
+
+// Count is the number of entries of an index in a partition, expired documents among them.
+func (s *Store) Count(ctx context.Context, partition string, x Index) (n int64, err error) {
+	err = s.read(ctx, func(c *conn) error {
+		return c.query(c.countEntries, []any{x.Number, partition, x.Low, x.High}, func(v []driver.Value) error {
+			n = v[0].(int64)
+			return nil
+		})
+	})
+	return n, err
 }
 
 // LastChange is the highest LSN in the container, 0 when it is empty.
@@ -126,7 +159,7 @@ func (s *Store) LastChange(ctx context.Context, container int64) (lsn int64, err
 	return lsn, err
 }
 
-// Resource is a database, container or offer as JSON text.
+// Resource is a database, container, offer or index as JSON text.
 type Resource struct{ Kind, Name, Body string }
 
 // Resources reads all of them.

@@ -33,20 +33,23 @@ const readers = 4
 type Store struct {
 	readers chan *conn
 	writer  chan *conn // holds the writing connection; the same channel as readers when in memory
-	jobs    chan *job
-	stop    chan struct{}
-	stopped chan struct{}
-	once    sync.Once
-	clock   int64 // the last sequence number; the writer's own
 	conns   []*conn
+
+	jobs    chan *job
+	stopped chan struct{}
+	closing sync.RWMutex // held for reading while a job is handed over
+	closed  bool
+
+	// The writing goroutine's own: the last sequence number, the one on disk, room for a group.
+	clock, kept int64
+	group       []*job
 }
 
 // Open opens or creates the store in dir; "" keeps it in memory. Close stops its goroutine.
 func Open(dir string) (*Store, error) {
-	s := &Store{jobs: make(chan *job, 256), stop: make(chan struct{}), stopped: make(chan struct{})}
+	s := &Store{jobs: make(chan *job, groupSize), stopped: make(chan struct{})}
 	if err := s.connect(dir); err != nil {
-		s.closeConns()
-		return nil, fmt.Errorf("open document store %q: %w", dir, err)
+		return nil, fmt.Errorf("open document store %q: %w", dir, errors.Join(err, s.closeConns()))
 	}
 	go s.write()
 	return s, nil
@@ -54,14 +57,7 @@ func Open(dir string) (*Store, error) {
 
 func (s *Store) connect(dir string) error {
 	if dir == "" {
-		c, err := s.dial(":memory:", memoryPragmas+schema)
-		if err != nil {
-			return err
-		}
-		s.readers = make(chan *conn, 1)
-		s.writer = s.readers
-		s.readers <- c
-		return s.loadClock(c)
+		return s.connectMemory()
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
@@ -69,6 +65,9 @@ func (s *Store) connect(dir string) error {
 	file := filepath.Join(dir, fileName)
 	w, err := s.dial(file, filePragmas+schema)
 	if err != nil {
+		return err
+	}
+	if err := errors.Join(w.prepare(w.readStatements()), w.prepare(w.writeStatements())); err != nil {
 		return err
 	}
 	s.writer = make(chan *conn, 1)
@@ -79,9 +78,26 @@ func (s *Store) connect(dir string) error {
 		if err != nil {
 			return err
 		}
+		if err := r.prepare(r.readStatements()); err != nil {
+			return err
+		}
 		s.readers <- r
 	}
 	return s.loadClock(w)
+}
+
+func (s *Store) connectMemory() error {
+	c, err := s.dial(":memory:", memoryPragmas+schema)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(c.prepare(c.readStatements()), c.prepare(c.writeStatements())); err != nil {
+		return err
+	}
+	s.readers = make(chan *conn, 1)
+	s.writer = s.readers
+	s.readers <- c
+	return s.loadClock(c)
 }
 
 func (s *Store) dial(name, setup string) (*conn, error) {
@@ -94,28 +110,32 @@ func (s *Store) dial(name, setup string) (*conn, error) {
 	if _, err := raw.(driver.ExecerContext).ExecContext(context.Background(), setup, nil); err != nil {
 		return nil, err
 	}
-	return c, c.prepare()
+	return c, nil
 }
 
 func (s *Store) loadClock(c *conn) error {
 	return c.query(c.getClock, nil, func(v []driver.Value) error {
 		s.clock = v[0].(int64)
+		s.kept = s.clock
 		return nil
 	})
 }
 
-// Close ends the writer after the writes it has taken, and closes the file. Writes that come later fail.
+// Close ends the writer after the writes it has taken, and closes the file. Reads and writes that come later fail.
 func (s *Store) Close() error {
-	var err error
-	s.once.Do(func() {
-		close(s.stop)
-		<-s.stopped
-		for range cap(s.readers) {
-			<-s.readers
-		}
-		err = s.closeConns()
-	})
-	return err
+	s.closing.Lock()
+	if s.closed {
+		s.closing.Unlock()
+		return nil
+	}
+	s.closed = true
+	close(s.jobs)
+	s.closing.Unlock()
+	<-s.stopped
+	for range cap(s.readers) {
+		<-s.readers
+	}
+	return s.closeConns()
 }
 
 func (s *Store) closeConns() error {

@@ -3,7 +3,6 @@ package value
 import (
 	"math"
 	"strconv"
-	"unicode/utf8"
 )
 
 // JSON is v as compact JSON; undefined, which JSON cannot say, is "null" inside an array and "" alone.
@@ -26,6 +25,9 @@ func (v Value) Append(b []byte) []byte {
 	case Array:
 		return v.appendArray(b)
 	case Object:
+		if v.lazy {
+			return append(b, v.text...)
+		}
 		b = append(b, '{')
 		b = v.AppendMembers(b)
 		return append(b, '}')
@@ -49,6 +51,7 @@ func (v Value) appendArray(b []byte) []byte {
 
 // AppendMembers adds the properties of an object without the braces around them.
 func (v Value) AppendMembers(b []byte) []byte {
+	v = v.read()
 	first := true
 	for i, name := range v.names {
 		if v.items[i].kind == Undefined {
@@ -104,25 +107,4 @@ func AppendString(b []byte, s string) []byte {
 	}
 	b = append(b, s[start:]...)
 	return append(b, '"')
-}
-
-// AppendASCII writes v as JSON with every character beyond ASCII escaped, fit for an HTTP header.
-func (v Value) AppendASCII(b []byte) []byte {
-	for _, r := range v.JSON() {
-		switch {
-		case r < utf8.RuneSelf:
-			b = append(b, byte(r))
-		case r < 0x10000:
-			b = appendEscape(b, r)
-		default:
-			r -= 0x10000
-			b = appendEscape(b, 0xD800+r>>10)
-			b = appendEscape(b, 0xDC00+r&0x3FF)
-		}
-	}
-	return b
-}
-
-func appendEscape(b []byte, r rune) []byte {
-	return append(b, '\\', 'u', hexDigits[r>>12&15], hexDigits[r>>8&15], hexDigits[r>>4&15], hexDigits[r&15])
 }

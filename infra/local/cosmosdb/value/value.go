@@ -27,8 +27,9 @@ const (
 // Value is one JSON value, or undefined, which is the zero Value. Values share their parts: treat them as read-only.
 type Value struct {
 	kind  Kind
+	lazy  bool    // an object that is still text
 	num   float64 // numbers; 1 for true
-	text  string  // strings; for numbers the literal that was read, if any
+	text  string  // strings; for numbers the literal that was read, if any; for lazy objects their JSON
 	items []Value // elements of an array, values of an object
 	names []string
 }
@@ -86,13 +87,16 @@ func (v Value) Text() string {
 }
 
 // Items are the elements of an array or the values of an object, in order.
-func (v Value) Items() []Value { return v.items }
+func (v Value) Items() []Value { return v.read().items }
 
 // Names are the property names of an object, in order.
-func (v Value) Names() []string { return v.names }
+func (v Value) Names() []string { return v.read().names }
 
 // Get is the property of an object; undefined when there is none or v is no object.
 func (v Value) Get(name string) Value {
+	if v.lazy {
+		return find(v.text, name)
+	}
 	for i, n := range v.names {
 		if n == name {
 			return v.items[i]
@@ -112,6 +116,7 @@ func (v Value) At(i int) Value {
 // With is a copy of the object with the property set, at its old place or at the end.
 // Setting undefined removes the property.
 func (v Value) With(name string, to Value) Value {
+	v = v.read()
 	names := make([]string, 0, len(v.names)+1)
 	items := make([]Value, 0, len(v.items)+1)
 	found := false
@@ -143,7 +148,7 @@ func Equal(a, b Value) bool {
 	case Array:
 		return equalItems(a.items, b.items)
 	case Object:
-		return equalObjects(a, b)
+		return equalObjects(a.read(), b.read())
 	}
 	return true
 }
@@ -175,7 +180,7 @@ func equalObjects(a, b Value) bool {
 
 // Compare orders values as ORDER BY does: by kind (undefined, null, false, true, numbers, strings by code point,
 // arrays, objects), then inside the kind. Cosmos DB promises no order inside arrays and objects; here it is
-// element by element, so that it is stable.
+// element by element and property by property, so that it is stable.
 func Compare(a, b Value) int {
 	if a.kind != b.kind {
 		return cmp.Compare(a.kind, b.kind)
@@ -188,14 +193,21 @@ func Compare(a, b Value) int {
 	case Array:
 		return compareItems(a.items, b.items)
 	case Object:
-		for i := range min(len(a.names), len(b.names)) {
-			if c := strings.Compare(a.names[i], b.names[i]); c != 0 {
-				return c
-			}
-		}
-		return compareItems(a.items, b.items)
+		return compareObjects(a.read(), b.read())
 	}
 	return 0
+}
+
+func compareObjects(a, b Value) int {
+	for i := range min(len(a.names), len(b.names)) {
+		if c := strings.Compare(a.names[i], b.names[i]); c != 0 {
+			return c
+		}
+		if c := Compare(a.items[i], b.items[i]); c != 0 {
+			return c
+		}
+	}
+	return cmp.Compare(len(a.names), len(b.names))
 }
 
 func compareItems(a, b []Value) int {
