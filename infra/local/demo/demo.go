@@ -263,7 +263,7 @@ func (d *Demo) Env() []string {
 		"GITHUB_APP_PRIVATE_KEY=" + d.keyPEM,
 		"GITHUB_WEBHOOK_SECRET=" + d.options.WebhookSecret,
 		"AZURE_ARM_URL=" + d.AzureURL(),
-		"AZURE_SCOPES=/providers/Microsoft.Management/managementGroups/" + d.world.ManagementGroup,
+		"AZURE_SCOPES=mg:" + d.world.ManagementGroup,
 		"REGISTRY_MIRRORS=" + strings.Join(mirrors, ","),
 		"CATALOGUE_FILE=" + d.catalogue,
 	}

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"slices"
 	"strings"
 
 	"throughline/infra/local/demo/estate"
@@ -54,8 +55,7 @@ type ExpectedImage struct {
 
 // Mappable tells whether right evidence for the image's repository can be found.
 func (i ExpectedImage) Mappable() bool {
-	return strings.Contains(" "+strings.Join(i.Evidence, " ")+" ", " attestation ") || strings.Contains(" "+strings.Join(i.Evidence, " ")+" ", " package ") ||
-		strings.Contains(" "+strings.Join(i.Evidence, " ")+" ", " label ") || strings.Contains(" "+strings.Join(i.Evidence, " ")+" ", " catalogue ")
+	return slices.ContainsFunc(i.Evidence, func(e string) bool { return !strings.HasSuffix(e, "-label") })
 }
 
 // ExpectedWorkload is a workload with what runs in it and what its owner knows of its risk. Factors are the true ones in
@@ -136,11 +136,17 @@ func (d *Demo) expectWorkloads(x *Expected) map[int]int {
 			Index: i, Kind: w.Kind(), ResourceID: d.world.ResourceID(w), Namespace: w.Namespace, ControllerKind: w.ControllerKind, Pod: w.Pod, Container: w.Container,
 			Image: now.Image, Digest: d.world.Digest(i), Evaluated: w.OnAKS() && w.Contextual == 2, Removed: now.Removed,
 		}
-		if w.OnAKS() {
-			e.Cluster = d.world.Clusters[w.Cluster].ID()
-		}
+		e.Path = e.ResourceID
 		if w.ControllerKind != "" {
 			e.Controller = w.Name
+		}
+		if w.OnAKS() {
+			e.Cluster = d.world.Clusters[w.Cluster].ID()
+			kind := "pods"
+			if w.ControllerKind != "" {
+				kind = strings.ToLower(w.ControllerKind)
+			}
+			e.Path = e.Cluster + "/namespaces/" + w.Namespace + "/" + kind + "/" + w.Name + "/containers/" + w.Container
 		}
 		if repo := d.world.Image(now.Image).Repo; repo >= 0 {
 			e.Repository = d.world.Repositories[repo].ID

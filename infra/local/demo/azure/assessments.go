@@ -56,10 +56,7 @@ func (s *Server) assessment(ref rowRef) kusto.Row {
 		}
 	}
 	if variant%7 == 3 { // the spelling that REST uses
-		resource["id"], resource["source"], resource["resourceName"] = resource["Id"], "Azure", resource["ResourceName"]
-		delete(resource, "Id")
-		delete(resource, "Source")
-		delete(resource, "ResourceName")
+		resource = bag{"id": home, "source": "Azure", "resourceType": resource["ResourceType"], "resourceName": resource["ResourceName"]}
 	}
 	props["resourceDetails"] = resource
 	r["properties"] = props

@@ -77,21 +77,33 @@ func mirrored(p estate.Package) string {
 	return "None"
 }
 
-// imageRisk is the risk of a finding on an image in the registry: the factors of one workload that runs it, if any.
+// imageRisk is the risk of a finding on an image in the registry. It names only what is true of every workload that runs
+// the image, so that nobody is told more than is so.
 func (s *Server) imageRisk(image int, p estate.Package, variant int) any {
 	if variant%20 == 19 {
 		return nil
 	}
-	var f [len(estate.Factors)]bool
-	if image < len(s.world.Images) {
-		for _, i := range s.world.WorkloadsOf(image) {
-			if d := s.world.Deployment(i); d.Image == image && !d.Removed && s.world.Workloads[i].Contextual == 2 {
-				f = d.Factors
-				break
-			}
-		}
-	}
+	f := s.shared(image)
 	return bag{"level": level(p, f), "riskFactors": factors(f, variant), "attackPathsReferences": []any{}, "isContextualRisk": true, "paths": []any{}}
+}
+
+// shared are the factors that all workloads have that run an image of the estate; those of later builds are not known yet.
+func (s *Server) shared(image int) (f [len(estate.Factors)]bool) {
+	if image >= len(s.world.Images) {
+		return f
+	}
+	first := true
+	for _, i := range s.world.WorkloadsOf(image) {
+		d := s.world.Deployment(i)
+		if d.Image != image || d.Removed {
+			continue
+		}
+		for n := range f {
+			f[n] = d.Factors[n] && (first || f[n])
+		}
+		first = false
+	}
+	return f
 }
 
 func (s *Server) pathsOf(workload int) []any {

@@ -1,6 +1,6 @@
 package estate
 
-// AttackPath is one way through the estate that Defender for Cloud found.
+// AttackPath is one way through the estate that Defender for Cloud found. It says of its workload what is true of it.
 type AttackPath struct {
 	Name     string // a GUID
 	Exposure bool   // in the shape of Exposure Management, else in the documented one
@@ -10,16 +10,28 @@ type AttackPath struct {
 	Target   string // name of the data store that it ends at, when it leads on
 }
 
-// AttackPaths lists them: one for every third exposed workload and at least three, every third in the other shape.
+// AttackPaths lists them: over every third exposed workload, over the first two that lead on, and over at least three;
+// every third is in the other shape.
 func (e *Estate) AttackPaths() []AttackPath {
 	var out []AttackPath
+	taken := map[int]bool{}
 	add := func(i int) {
+		if taken[i] {
+			return
+		}
+		taken[i] = true
 		w := e.Workloads[i]
-		n := len(out)
 		out = append(out, AttackPath{
-			Name: e.guid("attackpath", i, n), Exposure: n%3 == 2, Workload: i, Internet: w.Factors[Internet],
-			Onward: w.Factors[Lateral] || w.Factors[Sensitive], Target: "st" + w.Namespace + e.guid("store", i)[:6],
+			Name: e.guid("attackpath", i), Exposure: len(out)%3 == 2, Workload: i, Internet: w.Factors[Internet], Onward: w.Factors[Lateral],
+			Target: "st" + w.Namespace + e.guid("store", i)[:6],
 		})
+	}
+	onward := 0
+	for i, w := range e.Workloads {
+		if w.Factors[Lateral] && onward < 2 {
+			onward++
+			add(i)
+		}
 	}
 	for i, w := range e.Workloads {
 		if w.Factors[Internet] && i%3 == 0 {

@@ -20,7 +20,9 @@ type routed struct {
 	handler  http.Handler
 }
 
-func newRouter(other http.Handler) *router { return &router{routes: map[string][]routed{}, other: other} }
+func newRouter(other http.Handler) *router {
+	return &router{routes: map[string][]routed{}, other: other}
+}
 
 func (rt *router) handle(pattern string, h http.Handler) {
 	method, path, _ := strings.Cut(pattern, " ")

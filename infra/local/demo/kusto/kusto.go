@@ -77,11 +77,11 @@ func (q *Query) Equal(column string) ([]string, bool) {
 	return nil, false
 }
 
-// Streams tells whether rows can be handed out while the table is still being read: no step needs them all, but for an
-// order by id, which is the order of the table itself.
+// Streams tells whether rows can be handed out while the table is still being read: no step needs them all (but for an
+// order by id, which is the order of the table itself), and none makes several of one.
 func (q *Query) Streams() bool {
 	for _, s := range q.steps {
-		if s.stream == nil && s.name != "order by id" {
+		if s.stream == nil && s.name != "order by id" || s.name == "mv-expand" {
 			return false
 		}
 	}
