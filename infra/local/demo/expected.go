@@ -64,6 +64,7 @@ type ExpectedWorkload struct {
 	Index                                                          int
 	Kind                                                           string // kubernetes, pod, container-app, container-group, web-app
 	ResourceID                                                     string
+	Path                                                           string // ResourceID, on AKS <cluster>/namespaces/<namespace>/<kind>/<name>/containers/<container>
 	Cluster, Namespace, ControllerKind, Controller, Pod, Container string
 	Image                                                          int
 	Digest                                                         string // as the runtime reports it
