@@ -255,6 +255,7 @@ func TestConcurrentCallsAreUsedAndBounded(t *testing.T) {
 }
 
 func TestSessionsKeepOrderAndStayApart(t *testing.T) {
+	t.Parallel()
 	b := newBroker(t, "127.0.0.1:0", "")
 	const sessions, each = 12, 5
 	var mu sync.Mutex
@@ -307,6 +308,7 @@ func TestSessionsKeepOrderAndStayApart(t *testing.T) {
 }
 
 func TestLocksAreRenewed(t *testing.T) {
+	t.Parallel()
 	b := newBroker(t, "127.0.0.1:0", "")
 	var mu sync.Mutex
 	seen := map[string]int{}
@@ -333,6 +335,7 @@ func TestLocksAreRenewed(t *testing.T) {
 // TestLostLocks lets the renewal stop before the handler ends: the message comes
 // again, and the host does not hang in settling it.
 func TestLostLocks(t *testing.T) {
+	t.Parallel()
 	b := newBroker(t, "127.0.0.1:0", "")
 	var calls atomic.Int64
 	host := strings.Replace(plainHost, `"serviceBus":{`, `"serviceBus":{"maxAutoLockRenewalDuration":"00:00:00.1",`, 1)

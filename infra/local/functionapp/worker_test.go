@@ -113,6 +113,7 @@ func TestRestartedByThePlatform(t *testing.T) {
 }
 
 func TestStartRefuses(t *testing.T) {
+	t.Parallel()
 	functions := map[string]string{"x": httpFunction("x", "get")}
 	taken := newApp(t, plainHost, functions, nil)
 	running := taken.start(taken.options())
@@ -224,6 +225,7 @@ func TestCloseEndsTheHandler(t *testing.T) {
 // TestTraps holds the host to what the real one does with replies that handlers
 // should not give.
 func TestTraps(t *testing.T) {
+	t.Parallel()
 	var serve atomic.Pointer[http.HandlerFunc]
 	host := strings.Replace(plainHost, `"00:00:30"`, `"00:00:00.6"`, 1)
 	a := newApp(t, host, map[string]string{"tick": timerFunction}, func(w http.ResponseWriter, r *http.Request) { (*serve.Load())(w, r) })
