@@ -273,6 +273,10 @@ func (d *Demo) Env() []string {
 // it was; delivering an event again is harmless, as it is with GitHub.
 func (d *Demo) Play(ctx context.Context) error { return d.github.Play(ctx) }
 
+// Pending counts the webhooks that are waiting to be sent or under way; those that were held back for want of an address
+// are among them.
+func (d *Demo) Pending() int { return d.github.Pending() }
+
 // Close stops both servers and the sending of webhooks. What was confirmed is on disk already.
 func (d *Demo) Close() error {
 	if d.stop != nil {

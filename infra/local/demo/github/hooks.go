@@ -62,6 +62,7 @@ type hooks struct {
 	secret  string
 	all     []*delivery // by id
 	queue   []*delivery
+	busy    int
 	last    int64
 	drop    dropRule
 	dice    *rand.Rand
@@ -118,6 +119,7 @@ func (s *Server) Run(ctx context.Context) {
 		group.Go(func() {
 			for d := h.next(); d != nil; d = h.next() {
 				h.attempt(ctx, d)
+				h.done()
 			}
 		})
 	}
@@ -136,7 +138,14 @@ func (h *hooks) next() *delivery {
 	}
 	d := h.queue[0]
 	h.queue = h.queue[1:]
+	h.busy++
 	return d
+}
+
+func (h *hooks) done() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.busy--
 }
 
 func (h *hooks) enqueue(list []*delivery) {
@@ -316,4 +325,12 @@ func (h *hooks) send(ctx context.Context, d *delivery, url, secret string) {
 	if answer.StatusCode/100 != 2 {
 		d.Status = fmt.Sprintf("Invalid HTTP Response: %d", answer.StatusCode)
 	}
+}
+
+// Pending counts the webhooks that are waiting to be sent or under way.
+func (s *Server) Pending() int {
+	h := s.hooks
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.queue) + h.busy
 }
