@@ -105,33 +105,53 @@ func (e *StatusError) Error() string {
 	return strings.TrimRight(fmt.Sprintf("status %d %s: %.200s", e.Status, e.Code, e.Message), ": ")
 }
 
-// call sends in as JSON (nil: no body) and decodes the answer into out (nil: ignored).
-func (a *arm) call(ctx context.Context, method, path, version string, in, out any) error {
-	if err := a.rested(); err != nil {
-		return err
-	}
+// Is tells that a missing resource is graph.ErrNotFound.
+func (e *StatusError) Is(target error) bool {
+	return target == graph.ErrNotFound && e.Status == http.StatusNotFound
+}
+
+// url is the address of a resource; path must not need any cleaning.
+func (a *arm) url(path, version string) *url.URL {
 	u := *a.base
 	u.Path = strings.TrimRight(u.Path, "/") + path
 	u.RawQuery = url.Values{"api-version": {version}}.Encode()
+	return &u
+}
+
+// next is the address of the next page of a list, which must lie where the page did.
+func (a *arm) next(link string) (*url.URL, error) {
+	u, err := url.Parse(link)
+	if err != nil || u.Scheme != a.base.Scheme || u.Host != a.base.Host || u.User != nil {
+		return nil, fmt.Errorf("next page %.200q lies elsewhere", link)
+	}
+	return u, nil
+}
+
+// call sends in as JSON (nil: no body) and decodes the answer into out (nil: ignored).
+func (a *arm) call(ctx context.Context, method string, u *url.URL, in, out any) error {
+	what := method + " " + u.Path
+	if err := a.rested(); err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
 	req, err := azruntime.NewRequest(ctx, method, u.String())
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	azruntime.SkipBodyDownload(req)
 	if in != nil {
 		if err := azruntime.MarshalAsJSON(req, in); err != nil {
-			return fmt.Errorf("%s %s: %w", method, path, err)
+			return fmt.Errorf("%s: %w", what, err)
 		}
 	}
 	resp, err := a.pipeline.Do(req)
 	if err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return fmt.Errorf("%s: %w", what, err)
 	}
 	defer resp.Body.Close()
 	if err := a.judge(resp); err != nil {
-		return fmt.Errorf("%s %s: %w", method, path, err)
+		return fmt.Errorf("%s: %w", what, err)
 	}
-	return decodeBody(resp.Body, method+" "+path, out)
+	return decodeBody(resp.Body, what, out)
 }
 
 func decodeBody(body io.Reader, what string, out any) error {

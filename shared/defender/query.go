@@ -92,7 +92,7 @@ type page struct {
 func (a *arm) query(ctx context.Context, g scopeGroup, kql, token string) (page, error) {
 	var p page
 	in := graphRequest{g, kql, graphOptions{ResultFormat: "objectArray", Top: pageSize, SkipToken: token}}
-	if err := a.call(ctx, http.MethodPost, graphPath, graphVersion, in, &p); err != nil {
+	if err := a.call(ctx, http.MethodPost, a.url(graphPath, graphVersion), in, &p); err != nil {
 		return page{}, err
 	}
 	if p.Data == nil {
