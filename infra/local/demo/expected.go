@@ -10,14 +10,19 @@ import (
 // Expected is what is true in the estate now, told by the one who made it up. Tests compare the product with it.
 type Expected struct {
 	Organization string
-	Repositories []ExpectedRepository
-	Alerts       []ExpectedAlert
-	Images       []ExpectedImage
-	Workloads    []ExpectedWorkload
+	Alerts       int            // of all kinds and states
 	Open         map[string]int // open alerts by kind: code_scanning, dependabot, secret_scanning
-	Mapped       int            // images whose origin any evidence can tell
-	Verified     int            // images that somebody attested to
-	Unmapped     int            // images of the organisation's registries that nothing tells of
+	Repositories int            // deleted ones left out
+	Images       int            // an index and its manifests are one
+	Workloads    int            // that run
+	Mapped       int            // images whose origin some right evidence tells
+	Attested     int            // images that an attestation names
+	Unmapped     int            // images of the organisation's own registries that nothing tells of
+
+	AlertList      []ExpectedAlert
+	RepositoryList []ExpectedRepository
+	ImageList      []ExpectedImage
+	WorkloadList   []ExpectedWorkload
 }
 
 // ExpectedRepository is a repository. Contexts are the build contexts of a monorepo.
@@ -79,13 +84,17 @@ func (d *Demo) Expected() Expected {
 	x := Expected{Organization: d.world.Org.Login, Open: map[string]int{}}
 	for i, r := range d.github.Repositories() {
 		re := d.world.Repositories[i]
-		x.Repositories = append(x.Repositories, ExpectedRepository{
+		x.RepositoryList = append(x.RepositoryList, ExpectedRepository{
 			ID: re.ID, FullName: r.FullName, Private: r.Private, Public: !r.Private, Archived: r.Archived, Deleted: r.Deleted, Contexts: re.Units, HasOwners: re.OwnersPath != "",
 		})
+		if !r.Deleted {
+			x.Repositories++
+		}
 	}
 	for _, a := range d.github.Alerts() {
 		e := ExpectedAlert{Repository: d.world.Repositories[a.Repo].ID, Kind: a.Kind.String(), Number: a.Number, State: a.State, Path: a.Path, Severity: severity(a)}
-		x.Alerts = append(x.Alerts, e)
+		x.AlertList = append(x.AlertList, e)
+		x.Alerts++
 		if a.State == "open" {
 			x.Open[e.Kind]++
 		}
@@ -93,7 +102,8 @@ func (d *Demo) Expected() Expected {
 	running := d.expectWorkloads(&x)
 	for i := range d.world.Count() {
 		img := d.expectImage(i, running[i])
-		x.Images = append(x.Images, img)
+		x.ImageList = append(x.ImageList, img)
+		x.Images++
 		switch {
 		case img.Mappable():
 			x.Mapped++
@@ -101,7 +111,7 @@ func (d *Demo) Expected() Expected {
 			x.Unmapped++
 		}
 		if d.world.Image(i).Evidence.Has(estate.Attested) {
-			x.Verified++
+			x.Attested++
 		}
 	}
 	return x
@@ -159,8 +169,9 @@ func (d *Demo) expectWorkloads(x *Expected) map[int]int {
 		}
 		if !now.Removed {
 			running[now.Image]++
+			x.Workloads++
 		}
-		x.Workloads = append(x.Workloads, e)
+		x.WorkloadList = append(x.WorkloadList, e)
 	}
 	return running
 }
