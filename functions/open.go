@@ -70,7 +70,7 @@ func (h *house) credential() (azcore.TokenCredential, error) {
 	if h.cfg.ServiceBus.Endpoint == "" && h.cfg.Cosmos.Endpoint == "" && (len(h.cfg.Scopes) == 0 || strings.HasPrefix(h.cfg.ARMURL, "http://")) {
 		return nil, nil
 	}
-	options := azidentity.ClientOptions{Cloud: clouds[h.cfg.Cloud]}
+	options := azcore.ClientOptions{Cloud: clouds[h.cfg.Cloud]}
 	if id := h.cfg.ServiceBus.ClientID; id != "" {
 		return azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{ClientOptions: options, ID: azidentity.ClientID(id)})
 	}
@@ -133,8 +133,14 @@ func (h *house) hostKey() string {
 	return github.HostKey(h.cfg.GitHubURL)
 }
 
+// reserve is the share of GitHub's rate limit that reading leaves for opening and updating issues.
+const reserve = 0.1
+
+func (h *house) graph() graph.Graph { return graph.Graph{Store: h.store} }
+
 func (h *house) openGitHub() (err error) {
-	h.github, err = client.Open(client.Options{URL: h.cfg.GitHubURL, Host: h.hostKey(), AppID: h.cfg.AppID, PrivateKey: []byte(h.cfg.AppKey), Log: h.log})
+	h.github, err = client.New(client.Options{URL: h.cfg.GitHubURL, Host: h.hostKey(), AppID: h.cfg.AppID, PrivateKey: []byte(h.cfg.AppKey), Reserve: reserve, Now: now,
+		Digests: h.graph().DigestsOf, Pending: h.graph().DigestsWithoutAttestation})
 	if err != nil {
 		return fmt.Errorf("GITHUB_*: %w", err)
 	}

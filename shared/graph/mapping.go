@@ -180,3 +180,28 @@ func (g Graph) homeOf(ctx context.Context, id FindingID) (RepositoryID, error) {
 	}
 	return "", fmt.Errorf("finding %s: %w", id, ErrNotFound)
 }
+
+// DigestsOf lists the images that any evidence ties to a repository.
+func (g Graph) DigestsOf(ctx context.Context, id RepositoryID) ([]Digest, error) {
+	es, err := ListAll[Evidence](ctx, g.Store, Query{Container: GraphContainer, Partition: RepositoryPartition(id), Kind: KindEvidence})
+	var ds []Digest
+	for _, e := range es {
+		if !slices.Contains(ds, e.Digest) {
+			ds = append(ds, e.Digest)
+		}
+	}
+	return ds, err
+}
+
+// DigestsWithoutAttestation lists by pages the images whose origin no attestation tells. The organisation does not
+// narrow the list: only GitHub knows which of its organisations attested a digest.
+func (g Graph) DigestsWithoutAttestation(ctx context.Context, _, cursor string) ([]Digest, string, error) {
+	lines, next, err := List[ArtifactLine](ctx, g.Store, Query{Container: StateContainer, Partition: ArtifactsPartition, Cursor: cursor, Limit: MaxPage})
+	var ds []Digest
+	for _, l := range lines {
+		if l.Method.Rank() > AttestationRecord.Rank() {
+			ds = append(ds, l.Digest)
+		}
+	}
+	return ds, next, err
+}
