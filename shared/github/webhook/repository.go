@@ -76,7 +76,7 @@ func (p *payload) lose(repositories []github.Repository, r *Result) {
 		if account := p.installation.account; noun.Org == "" && account.ID > 0 {
 			noun.Org = graph.NewOrgID(p.decoder.Host, account.ID)
 		}
-		noun.Deleted, noun.Partial, noun.UpdatedAt = true, true, p.now
+		noun.Deleted, noun.UpdatedAt = true, p.now
 		r.Observation.Repositories = append(r.Observation.Repositories, noun)
 	}
 }
