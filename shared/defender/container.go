@@ -36,7 +36,7 @@ func (s *seenRow) workload() (w graph.Workload, named bool) {
 		Cloud: or(details.Source, "Azure").String(), Subscription: s.SubscriptionID.String(), ResourceGroup: s.ResourceGroup.String(),
 		Location: s.Location.String(), Cluster: k.ClusterName.String(), Namespace: k.Namespace.String(), Container: or(k.ContainerName, details.ResourceName).String(),
 	}
-	cluster := or(k.ClusterResourceID, text(clusterOf(details.ID.String())))
+	cluster := strings.TrimRight(or(k.ClusterResourceID, text(clusterOf(details.ID.String()))).String(), "/")
 	kind, name := controller(k)
 	if cluster == "" || k.Namespace == "" || name == "" || w.Container == "" {
 		w.Kind, w.Name, w.Path = "Pod", or(details.ResourceName, s.Name).String(), or(details.ID, s.row.ID).String()
@@ -44,10 +44,10 @@ func (s *seenRow) workload() (w graph.Workload, named bool) {
 		return w, false
 	}
 	w.Kind, w.Name = kind, name
-	w.Path = kubernetesPath(cluster.String(), w)
+	w.Path = kubernetesPath(cluster, w)
 	w.ID = graph.NewWorkloadID(w.Path)
 	if w.Cluster == "" {
-		w.Cluster = cluster.String()[strings.LastIndexByte(cluster.String(), '/')+1:]
+		w.Cluster = cluster[strings.LastIndexByte(cluster, '/')+1:]
 	}
 	return w, true
 }
@@ -57,7 +57,7 @@ func kubernetesPath(cluster string, w graph.Workload) string {
 	if kind == "pod" {
 		kind = "pods"
 	}
-	return fmt.Sprintf("%s/namespaces/%s/%s/%s/containers/%s", strings.TrimRight(cluster, "/"), w.Namespace, kind, w.Name, w.Container)
+	return fmt.Sprintf("%s/namespaces/%s/%s/%s/containers/%s", cluster, w.Namespace, kind, w.Name, w.Container)
 }
 
 var clusterForm = regexp.MustCompile(`(?i)^.*/providers/microsoft\.(?:containerservice/managedclusters|kubernetes/connectedclusters)/[^/]+`)

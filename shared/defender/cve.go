@@ -202,7 +202,7 @@ func (r *reading) describe(ctx context.Context, g scopeGroup, seen []*seenRow) e
 			return ok && known.rejected
 		})
 		for i, c := range s.finding.CVEs {
-			if known, ok := r.details.get(c.ID, r.now()); ok && bare(c) {
+			if known, ok := r.details.get(c.ID, r.now()); ok && undetailed(c) {
 				s.finding.CVEs[i] = known.cve
 			}
 		}
@@ -210,14 +210,14 @@ func (r *reading) describe(ctx context.Context, g scopeGroup, seen []*seenRow) e
 	return nil
 }
 
-// bare tells whether a vulnerability is only named.
-func bare(c graph.CVE) bool { return c.Severity == "" && len(c.CVSS) == 0 }
+// undetailed tells whether a vulnerability is only named.
+func undetailed(c graph.CVE) bool { return c.Severity == "" && len(c.CVSS) == 0 }
 
 func (r *reading) undescribed(seen []*seenRow) []string {
 	var missing []string
 	for _, s := range seen {
 		for _, c := range s.finding.CVEs {
-			if _, known := r.details.get(c.ID, r.now()); bare(c) && !known {
+			if _, known := r.details.get(c.ID, r.now()); undetailed(c) && !known {
 				missing = append(missing, c.ID)
 			}
 		}

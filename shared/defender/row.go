@@ -53,12 +53,9 @@ type row struct {
 func decode[T any](raw json.RawMessage, path string, s skipped) T {
 	var v T
 	var misfit *json.UnmarshalTypeError
-	err := json.Unmarshal(raw, &v)
-	switch {
-	case errors.As(err, &misfit):
-		s.note("unexpected shape: " + join(path, misfit.Field))
-	case err != nil:
+	if err := json.Unmarshal(raw, &v); err != nil && !errors.As(err, &misfit) && !bare(raw) {
 		s.note("unexpected shape: " + path)
+		return v
 	}
 	unknown(reflect.TypeFor[T](), raw, path, s)
 	return v
@@ -82,10 +79,14 @@ func unknown(t reflect.Type, raw json.RawMessage, path string, s skipped) {
 	if e, ok := reflect.Zero(t).Interface().(shaped); ok {
 		t, raw = e.shape(), unwrapped(raw)
 	}
+	if reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) || t == reflect.TypeFor[json.RawMessage]() || bare(raw) {
+		return // a leaf, or nothing
+	}
 	switch t.Kind() {
 	case reflect.Struct:
 		var object map[string]json.RawMessage
 		if json.Unmarshal(raw, &object) != nil {
+			s.note("unexpected shape: " + path)
 			return
 		}
 		for key, value := range object {
@@ -96,27 +97,39 @@ func unknown(t reflect.Type, raw json.RawMessage, path string, s skipped) {
 			}
 		}
 	case reflect.Slice, reflect.Map:
-		each(t, raw, func(value json.RawMessage) { unknown(t.Elem(), value, path+"[]", s) })
+		values, ok := elements(t.Kind(), raw)
+		if !ok {
+			s.note("unexpected shape: " + path)
+		}
+		for _, value := range values {
+			unknown(t.Elem(), value, path+"[]", s)
+		}
 	}
 }
 
-// each visits the values of an array or an object; of anything else there are none.
-func each(t reflect.Type, raw json.RawMessage, visit func(json.RawMessage)) {
-	if t == reflect.TypeFor[json.RawMessage]() {
-		return
-	}
+// bare tells whether a value says nothing: Azure writes null and the empty text for what is missing.
+func bare(raw json.RawMessage) bool {
+	s := string(bytes.TrimSpace(raw))
+	return s == "" || s == "null" || s == `""`
+}
+
+// elements lists the values of an array, or of an object where a map is wanted. An object where a list is wanted is its
+// only element.
+func elements(want reflect.Kind, raw json.RawMessage) ([]json.RawMessage, bool) {
 	var list []json.RawMessage
 	var object map[string]json.RawMessage
-	if t.Kind() == reflect.Slice && json.Unmarshal(raw, &list) == nil {
-		for _, value := range list {
-			visit(value)
-		}
+	switch {
+	case want == reflect.Slice && json.Unmarshal(raw, &list) == nil:
+		return list, true
+	case json.Unmarshal(raw, &object) != nil:
+		return nil, false
+	case want == reflect.Slice:
+		return []json.RawMessage{raw}, true
 	}
-	if t.Kind() == reflect.Map && json.Unmarshal(raw, &object) == nil {
-		for _, value := range object {
-			visit(value)
-		}
+	for _, value := range object {
+		list = append(list, value)
 	}
+	return list, true
 }
 
 func fieldNamed(t reflect.Type, key string) (reflect.StructField, bool) {
