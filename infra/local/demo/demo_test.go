@@ -53,9 +53,14 @@ func setting(t *testing.T, d *demo.Demo, name string) string {
 // transport signs as the App and fetches installation tokens, with a client that is not ours.
 func transport(t *testing.T, d *demo.Demo) (*ghinstallation.AppsTransport, http.RoundTripper) {
 	t.Helper()
+	return transportOver(t, d, http.DefaultTransport)
+}
+
+func transportOver(t *testing.T, d *demo.Demo, over http.RoundTripper) (*ghinstallation.AppsTransport, http.RoundTripper) {
+	t.Helper()
 	var id, installation int64
 	fmt.Sscan(setting(t, d, "GITHUB_APP_ID"), &id)
-	app, err := ghinstallation.NewAppsTransport(http.DefaultTransport, id, []byte(setting(t, d, "GITHUB_APP_PRIVATE_KEY")))
+	app, err := ghinstallation.NewAppsTransport(over, id, []byte(setting(t, d, "GITHUB_APP_PRIVATE_KEY")))
 	if err != nil {
 		t.Fatal(err)
 	}

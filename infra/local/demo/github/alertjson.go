@@ -106,9 +106,13 @@ func orNull(s string) *string {
 
 func (s *Server) instanceJSON(a *alert) any {
 	analysis := ".github/workflows/codeql.yml:analyze"
+	state := "open" // an instance knows of no dismissal
+	if a.State == "fixed" {
+		state = "fixed"
+	}
 	return map[string]any{
 		"ref": "refs/heads/main", "analysis_key": analysis, "category": analysis + "/language:" + strings.ToLower(s.world.Repositories[a.Repo].Language),
-		"environment": "{}", "state": a.State, "commit_sha": s.world.Commit(a.Repo, a.Commit), "message": map[string]string{"text": a.Rule().Message},
+		"environment": "{}", "state": state, "commit_sha": s.world.Commit(a.Repo, a.Commit), "message": map[string]string{"text": a.Rule().Message},
 		"location":        map[string]any{"path": a.Path, "start_line": a.Line, "end_line": a.Line, "start_column": 7, "end_column": 18},
 		"classifications": classifications(a.Path),
 	}

@@ -143,7 +143,12 @@ func (s *Server) recordJSON(r *record) map[string]any {
 	out := map[string]any{"id": r.ID, "digest": r.Digest, "created_at": stamp(r.Created), "updated_at": stamp(r.Updated)}
 	if r.Kind == "storage" {
 		out["name"], out["registry_url"], out["status"] = r.Name, r.RegistryURL, r.Status
-		out["artifact_url"], out["repository"] = orNull(r.ArtifactURL), orNull(r.Repository)
+		if r.ArtifactURL != "" {
+			out["artifact_url"] = r.ArtifactURL
+		}
+		if r.Repository != "" {
+			out["repository"] = r.Repository
+		}
 		return out
 	}
 	out["logical_environment"], out["physical_environment"], out["cluster"] = r.Logical, r.Physical, r.Cluster
@@ -281,7 +286,7 @@ func (s *Server) clusterJob(c *call) reply {
 		return *bad
 	}
 	t := &tx{s: s}
-	job := jobState{ID: fmt.Sprint(s.id()), Status: "completed", Errors: []any{}}
+	job := jobState{ID: s.id(), Status: "completed", Errors: []any{}}
 	for i, d := range p.Deployments {
 		if repos[i] < 0 {
 			job.Errors = append(job.Errors, map[string]any{"cause": "not_found", "deployment": deploymentJSON(d)})
@@ -290,7 +295,7 @@ func (s *Server) clusterJob(c *call) reply {
 		s.keep(t, "deployment", d, repos[i])
 		job.Total++
 	}
-	t.put("job/"+job.ID, job)
+	t.put(fmt.Sprintf("job/%d", job.ID), job)
 	if err := t.commit(); err != nil {
 		return broken(err)
 	}
@@ -298,7 +303,7 @@ func (s *Server) clusterJob(c *call) reply {
 }
 
 type jobState struct {
-	ID     string `json:"job_id"`
+	ID     int64  `json:"job_id"`
 	Status string `json:"status"`
 	Total  int    `json:"total_count"`
 	Errors []any  `json:"errors"`

@@ -296,7 +296,10 @@ func (s *Server) installationJSON() map[string]any {
 }
 
 func (s *Server) listInstallations(c *call) reply {
-	list, header := page(c, []any{s.installationJSON()})
+	one := s.installationJSON()
+	// In lists the description asks for the fields of a user and those of an enterprise at once.
+	maps.Copy(one["account"].(map[string]any), map[string]any{"name": s.world.Org.Name, "slug": s.world.Org.Login, "created_at": one["created_at"], "updated_at": one["updated_at"]})
+	list, header := page(c, []any{one})
 	return reply{status: http.StatusOK, body: list, header: header}
 }
 

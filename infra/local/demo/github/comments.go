@@ -13,7 +13,7 @@ func (s *Server) commentJSON(i *Issue, c Comment) map[string]any {
 		"id": c.ID, "node_id": node("IssueComment", c.ID), "url": fmt.Sprintf("%s/repos/%s/issues/comments/%d", s.base, full, c.ID),
 		"html_url":  fmt.Sprintf("https://github.com/%s/issues/%d#issuecomment-%d", full, i.Number, c.ID),
 		"issue_url": fmt.Sprintf("%s/repos/%s/issues/%d", s.base, full, i.Number), "body": c.Body, "user": s.userJSON(c.Author),
-		"created_at": stamp(c.Created), "updated_at": stamp(c.Updated), "author_association": "NONE", "performed_via_github_app": nil,
+		"reactions": reactions(fmt.Sprintf("%s/repos/%s/issues/comments/%d", s.base, full, c.ID)), "created_at": stamp(c.Created), "updated_at": stamp(c.Updated), "author_association": "NONE", "performed_via_github_app": nil,
 	}
 	if c.ByApp {
 		out["performed_via_github_app"] = s.appJSONLocked()

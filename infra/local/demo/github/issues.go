@@ -93,6 +93,7 @@ func (s *Server) issueJSON(i *Issue) map[string]any {
 		"title": i.Title, "body": i.Body, "user": s.userJSON(i.Author), "labels": s.labelsJSON(i), "assignees": s.usersJSON(i.Assignees), "assignee": nil,
 		"milestone": nil, "locked": false, "active_lock_reason": nil, "comments": len(i.Comments), "created_at": stamp(i.Created), "updated_at": stamp(i.Updated),
 		"closed_at": stampOrNull(i.Closed), "closed_by": s.userJSON(i.ClosedBy), "author_association": "NONE", "performed_via_github_app": nil,
+		"reactions": reactions(api),
 	}
 	if len(i.Assignees) > 0 {
 		out["assignee"] = s.userJSON(i.Assignees[0])
@@ -106,6 +107,11 @@ func (s *Server) issueJSON(i *Issue) map[string]any {
 		out["html_url"], out["draft"] = pull, false
 	}
 	return out
+}
+
+// reactions are what nobody left yet.
+func reactions(api string) map[string]any {
+	return map[string]any{"url": api + "/reactions", "total_count": 0, "+1": 0, "-1": 0, "laugh": 0, "hooray": 0, "confused": 0, "heart": 0, "rocket": 0, "eyes": 0}
 }
 
 func (s *Server) labelJSON(repo int, name string) map[string]any {
