@@ -24,10 +24,25 @@ import (
 // TestMain lets the test binary play the handler: a puppet that hands every
 // request to the test's own server and answers what that says.
 func TestMain(m *testing.M) {
-	if os.Getenv("PUPPET_URL") != "" {
+	switch {
+	case os.Getenv("FUNCTIONS_CUSTOMHANDLER_PORT") != "":
 		os.Exit(runPuppet())
+	case os.Getenv("HOST_ROOT") != "":
+		os.Exit(runHost())
 	}
 	os.Exit(m.Run())
+}
+
+// runHost plays a host that somebody else will kill; it prints the handler's id.
+func runHost() int {
+	h, err := Start(context.Background(), Options{Root: os.Getenv("HOST_ROOT"), Addr: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	fmt.Println(h.Status().HandlerPID)
+	time.Sleep(time.Minute)
+	return 1
 }
 
 func runPuppet() int {

@@ -3,10 +3,13 @@ package functionapp
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -220,6 +223,37 @@ func TestCloseEndsTheHandler(t *testing.T) {
 			t.Error("it still listens")
 		}
 	}
+}
+
+func TestHandlerDiesWithTheHost(t *testing.T) {
+	if runtime.GOOS != "linux" {
+		t.Skip("only Linux ties a child's life to its parent's")
+	}
+	a := newApp(t, plainHost, map[string]string{"x": httpFunction("x", "get")}, nil)
+	host := exec.Command(os.Args[0])
+	host.Env = append(os.Environ(), "HOST_ROOT="+a.root, "PUPPET_URL="+a.url)
+	out, err := host.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := host.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var pid int
+	if _, err := fmt.Fscan(out, &pid); err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(pid, 0); err != nil {
+		t.Fatalf("no handler %d: %v", pid, err)
+	}
+	if err := host.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = host.Wait() // it was killed
+	eventually(t, "the handler is gone", func() bool {
+		state, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return err != nil || strings.Contains(string(state), ") Z ")
+	})
 }
 
 // TestTraps holds the host to what the real one does with replies that handlers
