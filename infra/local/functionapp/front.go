@@ -25,6 +25,7 @@ type front struct {
 	forwarding bool
 	homepage   bool
 	running    func() bool
+	work       context.Context // ends with the host
 	proxy      *httputil.ReverseProxy
 	log        *slog.Logger
 }

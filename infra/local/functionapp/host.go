@@ -28,6 +28,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
@@ -163,6 +164,7 @@ func (h *Host) wire() error {
 	front.forwarding = h.config.CustomHandler.EnableForwardingHTTPRequest
 	front.homepage = !h.settings.isTrue("AzureWebJobsDisableHomepage")
 	front.running = h.isRunning
+	front.work = h.work
 	h.server = &http.Server{Handler: front, ReadHeaderTimeout: time.Minute,
 		ErrorLog: slog.NewLogLogger(h.log.Handler(), slog.LevelDebug)}
 	return nil
@@ -205,9 +207,15 @@ func (h *Host) checkConnections() error {
 }
 
 func (h *Host) serve() error {
+	if !isLoopback(hostOnly(h.options.Addr)) {
+		return fmt.Errorf("%s is not an address of this machine alone, use 127.0.0.1", h.options.Addr)
+	}
 	listener, err := net.Listen("tcp", h.options.Addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return fmt.Errorf("%s is in use; choose another port with -port-functions", h.options.Addr)
+	}
 	if err != nil {
-		return fmt.Errorf("cannot listen on %s (is another host running?): %w", h.options.Addr, err)
+		return err
 	}
 	h.listener = listener
 	h.serving.Go(func() {

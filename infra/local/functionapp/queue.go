@@ -5,6 +5,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
@@ -185,13 +186,14 @@ func (t *queueTrigger) handlePlain(work context.Context, from plainReceiver, mes
 	if m.LockedUntil != nil {
 		held.hold(*m.LockedUntil, t.bus.MaxAutoLockRenewalDuration.duration())
 	}
-	err := t.invoke(work, p)
+	failed := t.invoke(work, p)
 	held.stop()
-	t.settle(work, from, messages, err)
+	t.settle(work, from, messages, failed)
 }
 
-// handle invokes the function for messages whose locks nobody has to renew here.
-func (t *queueTrigger) handle(work context.Context, from settler, messages []*azservicebus.ReceivedMessage, sessionUntil time.Time) {
+// handle invokes the function for messages whose locks nobody has to renew here,
+// and tells whether all of them were settled.
+func (t *queueTrigger) handle(work context.Context, from settler, messages []*azservicebus.ReceivedMessage, sessionUntil time.Time) bool {
 	objects := busObjects(t.host, 0, t.identifier(), sessionUntil)
 	var p payload
 	var err error
@@ -203,7 +205,7 @@ func (t *queueTrigger) handle(work context.Context, from settler, messages []*az
 	if err == nil {
 		err = t.invoke(work, p)
 	}
-	t.settle(work, from, messages, err)
+	return t.settle(work, from, messages, err)
 }
 
 func (t *queueTrigger) identifier() string { return t.host + "-" + t.function.name }
@@ -219,24 +221,32 @@ func (t *queueTrigger) invoke(work context.Context, p payload) error {
 	return err
 }
 
-// settle completes or abandons every message, each under its own deadline.
-func (t *queueTrigger) settle(work context.Context, from settler, messages []*azservicebus.ReceivedMessage, failed error) {
+// settle completes or abandons every message, each under its own deadline, and
+// tells whether that worked.
+func (t *queueTrigger) settle(work context.Context, from settler, messages []*azservicebus.ReceivedMessage, failed error) bool {
 	auto := t.bus.AutoCompleteMessages
 	if own := t.function.trigger.AutoCompleteMessages; own != nil {
 		auto = *own
 	}
 	if work.Err() != nil || failed == nil && !auto {
-		return
+		return true
 	}
 	var all sync.WaitGroup
-	for _, m := range messages[1:] {
-		all.Go(func() { t.settleOne(from, m, failed) })
+	var unsettled atomic.Int64
+	one := func(m *azservicebus.ReceivedMessage) {
+		if !t.settleOne(from, m, failed) {
+			unsettled.Add(1)
+		}
 	}
-	t.settleOne(from, messages[0], failed)
+	for _, m := range messages[1:] {
+		all.Go(func() { one(m) })
+	}
+	one(messages[0])
 	all.Wait()
+	return unsettled.Load() == 0
 }
 
-func (t *queueTrigger) settleOne(from settler, m *azservicebus.ReceivedMessage, failed error) {
+func (t *queueTrigger) settleOne(from settler, m *azservicebus.ReceivedMessage, failed error) bool {
 	ctx, cancel := context.WithTimeout(context.Background(), settleTimeout)
 	defer cancel()
 	var err error
@@ -249,6 +259,7 @@ func (t *queueTrigger) settleOne(from settler, m *azservicebus.ReceivedMessage, 
 		t.log.Warn("message not settled, it will come again", "function", t.function.name, "message", m.MessageID,
 			"complete", failed == nil, "reason", err)
 	}
+	return err == nil
 }
 
 // backoff spaces the attempts on a broker that does not answer, and logs the

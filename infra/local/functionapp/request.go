@@ -30,9 +30,10 @@ func (f *front) servePayload(w http.ResponseWriter, r *http.Request, fn *functio
 	if body, ok := req["Body"].(string); ok && r.ContentLength > 0 {
 		mergeBody(body, metadata)
 	}
-	result, err := f.caller.call(r.Context(), fn, payload{Data: map[string]any{fn.trigger.Name: req}, Metadata: metadata})
+	// A caller that goes away does not stop the invocation.
+	result, err := f.caller.call(f.work, fn, payload{Data: map[string]any{fn.trigger.Name: req}, Metadata: metadata})
 	if err == nil {
-		err = f.caller.deliver(r.Context(), fn, result)
+		err = f.caller.deliver(f.work, fn, result)
 	}
 	if err != nil {
 		f.log.Error("invocation failed", "function", fn.name, "reason", err)

@@ -74,7 +74,9 @@ func (t *queueTrigger) workThrough(during spans, accepted sessionReceiver) {
 		renewing.extend(t.bus.MaxAutoLockRenewalDuration.duration())
 		calls.Go(func() {
 			defer func() { <-slots }()
-			t.handle(during.work, s, messages, *s.until.Load())
+			if !t.handle(during.work, s, messages, *s.until.Load()) {
+				drop() // given back, the session and its message come again in order
+			}
 		})
 	}
 }
@@ -114,9 +116,11 @@ func (t *queueTrigger) keepSession(s *session, drop func()) *lease {
 
 var errSessionLost = errors.New("the session lock is lost")
 
+func (s *session) isLost() bool { return s.lost.Load() || time.Now().After(*s.until.Load()) }
+
 // CompleteMessage refuses at once when the session lock is known to be lost.
 func (s *session) CompleteMessage(ctx context.Context, m *azservicebus.ReceivedMessage, o *azservicebus.CompleteMessageOptions) error {
-	if s.lost.Load() {
+	if s.isLost() {
 		return errSessionLost
 	}
 	return s.sessionReceiver.CompleteMessage(ctx, m, o)
@@ -124,7 +128,7 @@ func (s *session) CompleteMessage(ctx context.Context, m *azservicebus.ReceivedM
 
 // AbandonMessage refuses at once when the session lock is known to be lost.
 func (s *session) AbandonMessage(ctx context.Context, m *azservicebus.ReceivedMessage, o *azservicebus.AbandonMessageOptions) error {
-	if s.lost.Load() {
+	if s.isLost() {
 		return errSessionLost
 	}
 	return s.sessionReceiver.AbandonMessage(ctx, m, o)

@@ -160,8 +160,8 @@ func (w *worker) await(ctx context.Context, p *process) error {
 	defer transport.CloseIdleConnections()
 	deadline := time.After(w.patience)
 	for {
-		if res, err := client.Get(w.url() + "/"); err == nil {
-			return res.Body.Close()
+		if probe(ctx, &client, w.url()+"/") {
+			return nil
 		}
 		select {
 		case <-ctx.Done():
@@ -176,6 +176,19 @@ func (w *worker) await(ctx context.Context, p *process) error {
 		case <-time.After(pollInterval):
 		}
 	}
+}
+
+func probe(ctx context.Context, client *http.Client, url string) bool {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return false
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		return false
+	}
+	_ = res.Body.Close() // any answer will do
+	return true
 }
 
 func (w *worker) url() string { return fmt.Sprintf("http://127.0.0.1:%d", w.port) }

@@ -127,7 +127,8 @@ func TestStartRefuses(t *testing.T) {
 		change    func(*app, *Options)
 		want      string
 	}{
-		"a port in use":        {change: func(_ *app, o *Options) { o.Addr = running.Addr() }, want: "cannot listen on " + running.Addr()},
+		"a port in use":        {change: func(_ *app, o *Options) { o.Addr = running.Addr() }, want: running.Addr() + " is in use; choose another port with -port-functions"},
+		"an open address":      {change: func(_ *app, o *Options) { o.Addr = ":0" }, want: "use 127.0.0.1"},
 		"no host.json":         {change: func(a *app, _ *Options) { _ = os.Remove(filepath.Join(a.root, "host.json")) }, want: "no host.json"},
 		"bad host.json":        {host: "{\n\"version\": \"2.0\",\n oops}", want: "host.json: line 3"},
 		"a wrong version":      {host: `{"version":"1"}`, want: "needs \"2.0\""},
