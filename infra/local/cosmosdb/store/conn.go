@@ -26,12 +26,14 @@ CREATE TABLE IF NOT EXISTS documents (
 	rid INTEGER NOT NULL, lsn INTEGER NOT NULL, time INTEGER NOT NULL, expires INTEGER, body TEXT NOT NULL,
 	PRIMARY KEY (container, partition, id)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS documents_by_creation ON documents (container, rid);
-CREATE INDEX IF NOT EXISTS documents_by_change ON documents (container, lsn);
 CREATE INDEX IF NOT EXISTS documents_by_expiry ON documents (expires) WHERE expires IS NOT NULL;
 CREATE TABLE IF NOT EXISTS uniques (container INTEGER, partition TEXT, value TEXT, id TEXT NOT NULL,
 	PRIMARY KEY (container, partition, value)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS entries (ix INTEGER, partition TEXT, value BLOB, id TEXT, PRIMARY KEY (ix, partition, value, id)) WITHOUT ROWID;
 `
+
+// changeIndex is made when somebody first asks for changes: every write would pay for it.
+const changeIndex = `CREATE INDEX IF NOT EXISTS documents_by_change ON documents (container, lsn)`
 
 // conn is one SQLite connection with every statement prepared once. One goroutine uses it at a time.
 type conn struct {
@@ -40,13 +42,13 @@ type conn struct {
 
 	begin, commit, rollback                           driver.Stmt
 	getClock, setClock                                driver.Stmt
-	read, get, head, put, remove, removeContainer     driver.Stmt
+	get, head, put, remove, removeContainer           driver.Stmt
 	scanPartition, scanPrefix, scanCreated, scanMoved driver.Stmt
 	scanUp, scanDown, countEntries                    driver.Stmt
 	scanExpired, lastChange                           driver.Stmt
 	resources, setResource, removeResource            driver.Stmt
 	getUnique, putUnique, removeUnique, removeUniques driver.Stmt
-	putEntry, removeEntry, removeIndex                driver.Stmt
+	putEntry, removeEntry, removeIndex, indexChanges  driver.Stmt
 }
 
 // statement is a text to prepare and the field to keep it in. The reading ones name as few columns as they can: the driver
@@ -60,7 +62,7 @@ const alive = `ifnull(expires, ?) >= ?`
 
 func (c *conn) readStatements() []statement {
 	return []statement{
-		{&c.read, `SELECT lsn, body FROM documents WHERE container = ? AND partition = ? AND id = ? AND ` + alive},
+		{&c.get, `SELECT rid, lsn, ifnull(expires, 0), body FROM documents WHERE container = ? AND partition = ? AND id = ?`},
 		{&c.scanPartition, `SELECT id, body FROM documents WHERE container = ? AND partition = ? AND id > ? AND ` + alive + ` ORDER BY id LIMIT ?`},
 		{&c.scanPrefix, `SELECT id, body, partition FROM documents WHERE container = ? AND (partition, id) > (?, ?) AND partition < ? AND ` + alive + ` ORDER BY partition, id LIMIT ?`},
 		{&c.scanCreated, `SELECT id, body, partition, rid FROM documents WHERE container = ? AND rid > ? AND ` + alive + ` ORDER BY rid LIMIT ?`},
@@ -88,7 +90,6 @@ func (c *conn) writeStatements() []statement {
 		{&c.rollback, `ROLLBACK`},
 		{&c.setClock, `UPDATE clock SET lsn = ?`},
 		{&c.head, `SELECT rid, lsn, ifnull(expires, 0) FROM documents WHERE container = ? AND partition = ? AND id = ?`},
-		{&c.get, `SELECT rid, lsn, ifnull(expires, 0), body FROM documents WHERE container = ? AND partition = ? AND id = ?`},
 		{&c.put, `INSERT INTO documents (container, partition, id, rid, lsn, time, expires, body) VALUES (?, ?, ?, ?, ?, ?, nullif(?, 0), ?)
 			ON CONFLICT DO UPDATE SET lsn = excluded.lsn, time = excluded.time, expires = excluded.expires, body = excluded.body`},
 		{&c.remove, `DELETE FROM documents WHERE container = ? AND partition = ? AND id = ?`},
@@ -102,6 +103,7 @@ func (c *conn) writeStatements() []statement {
 		{&c.removeUniques, `DELETE FROM uniques WHERE container = ?`},
 		{&c.putEntry, `INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?)`},
 		{&c.removeEntry, `DELETE FROM entries WHERE ix = ? AND partition = ? AND value = ? AND id = ?`},
+		{&c.indexChanges, changeIndex},
 		{&c.removeIndex, `DELETE FROM entries WHERE ix = ?`},
 	}
 }

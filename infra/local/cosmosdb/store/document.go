@@ -23,14 +23,33 @@ type Document struct {
 	Body    string
 }
 
-// Get reads the body and the LSN of a committed document that has not expired at now.
-func (s *Store) Get(ctx context.Context, k Key, now int64) (d Document, found bool, err error) {
-	d.Key = k
-	err = s.read(ctx, func(c *conn) error {
-		return c.query(c.read, []any{k.Container, k.Partition, k.ID, now + 1, now + 1}, func(v []driver.Value) error {
-			d.LSN, d.Body, found = v[0].(int64), v[1].(string), true
-			return nil
+// Get reads a committed document that has not expired at now.
+func (s *Store) Get(ctx context.Context, k Key, now int64) (Document, bool, error) {
+	d, found, epoch := s.cache.get(k)
+	if !found {
+		err := s.read(ctx, func(c *conn) (err error) {
+			d, found, err = c.document(c.get, k)
+			return err
 		})
+		if err != nil || !found {
+			return Document{}, false, err
+		}
+		s.cache.offer(d, epoch)
+	}
+	if d.Expires > 0 && d.Expires <= now {
+		return Document{}, false, nil
+	}
+	return d, true, nil
+}
+
+// document reads a document with c.get, or all of it but the body with c.head.
+func (c *conn) document(stmt driver.Stmt, k Key) (d Document, found bool, err error) {
+	err = c.query(stmt, []any{k.Container, k.Partition, k.ID}, func(v []driver.Value) error {
+		d, found = Document{Key: k, RID: v[0].(int64), LSN: v[1].(int64), Expires: v[2].(int64)}, true
+		if len(v) > 3 {
+			d.Body = v[3].(string)
+		}
+		return nil
 	})
 	return d, found, err
 }
@@ -146,6 +165,21 @@ func (s *Store) Count(ctx context.Context, partition string, x Index) (n int64, 
 		})
 	})
 	return n, err
+}
+
+// TrackChanges makes walks in the order of changes, and LastChange, quick from now on. The first call reads all documents.
+func (s *Store) TrackChanges(ctx context.Context) error {
+	if s.tracked.Load() {
+		return nil
+	}
+	err := s.Write(ctx, func(t *Tx) error {
+		t.later(t.c.indexChanges)
+		return nil
+	})
+	if err == nil {
+		s.tracked.Store(true)
+	}
+	return err
 }
 
 // LastChange is the highest LSN in the container, 0 when it is empty.

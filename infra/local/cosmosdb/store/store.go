@@ -16,6 +16,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
 	"modernc.org/sqlite"
 )
@@ -34,6 +35,8 @@ type Store struct {
 	readers chan *conn
 	writer  chan *conn // holds the writing connection; the same channel as readers when in memory
 	conns   []*conn
+	cache   *cache
+	tracked atomic.Bool
 
 	jobs    chan *job
 	stopped chan struct{}
@@ -42,12 +45,12 @@ type Store struct {
 
 	// The writing goroutine's own: the last sequence number, the one on disk, room for a group.
 	clock, kept int64
-	group       []*job
+	jobsTaken   []*job
 }
 
 // Open opens or creates the store in dir; "" keeps it in memory. Close stops its goroutine.
 func Open(dir string) (*Store, error) {
-	s := &Store{jobs: make(chan *job, groupSize), stopped: make(chan struct{})}
+	s := &Store{cache: newCache(), jobs: make(chan *job, groupSize), stopped: make(chan struct{})}
 	if err := s.connect(dir); err != nil {
 		return nil, fmt.Errorf("open document store %q: %w", dir, errors.Join(err, s.closeConns()))
 	}

@@ -6,7 +6,10 @@ import "database/sql/driver"
 // back until the work has returned without an error.
 type Tx struct {
 	c       *conn
+	cache   *cache
+	group   map[Key]*Document // what earlier writes of the group have changed; nil: removed
 	clock   int64
+	cleared bool // a whole container was removed
 	changes []change
 	pending map[Key]*Document // nil: removed
 	unique  map[Key]string    // the ID of the Key is the unique value; "" is free
@@ -47,26 +50,28 @@ func (t *Tx) Next() int64 {
 	return t.clock
 }
 
-// Head reads all of a document but its body; an expired one too.
+// Head reads a document whose body is not needed; an expired one too.
 func (t *Tx) Head(k Key) (Document, bool, error) { return t.document(k, t.c.head) }
 
 // Get reads a document, an expired one too.
 func (t *Tx) Get(k Key) (Document, bool, error) { return t.document(k, t.c.get) }
 
-func (t *Tx) document(k Key, stmt driver.Stmt) (d Document, found bool, err error) {
-	if d, ok := t.pending[k]; ok {
-		if d == nil {
-			return Document{}, false, nil
+func (t *Tx) document(k Key, stmt driver.Stmt) (Document, bool, error) {
+	for _, layer := range []map[Key]*Document{t.pending, t.group} {
+		if d, ok := layer[k]; ok {
+			if d == nil {
+				return Document{}, false, nil
+			}
+			return *d, true, nil
 		}
-		return *d, true, nil
 	}
-	err = t.query(stmt, []any{k.Container, k.Partition, k.ID}, func(v []driver.Value) error {
-		d, found = Document{Key: k, RID: v[0].(int64), LSN: v[1].(int64), Expires: v[2].(int64)}, true
-		if len(v) > 3 {
-			d.Body = v[3].(string)
-		}
-		return nil
-	})
+	if d, found, _ := t.cache.get(k); found && !t.cleared {
+		return d, true, nil
+	}
+	d, found, err := t.c.document(stmt, k)
+	if err != nil {
+		t.broken = err
+	}
 	return d, found, err
 }
 
@@ -129,6 +134,7 @@ func (t *Tx) RemoveIndex(index int64) { t.later(t.c.removeIndex, index) }
 
 // RemoveContainer deletes every document of the container.
 func (t *Tx) RemoveContainer(container int64) {
+	t.cleared = true
 	t.later(t.c.removeUniques, container)
 	t.later(t.c.removeContainer, container)
 }

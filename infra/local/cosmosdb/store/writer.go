@@ -3,6 +3,8 @@ package store
 import (
 	"context"
 	"fmt"
+	"maps"
+	"runtime"
 )
 
 // groupSize bounds how many writes share one commit.
@@ -46,10 +48,20 @@ func (s *Store) write() {
 	}
 }
 
-// gather takes what waits already; it does not wait for more.
+// gather takes what waits already, and what those bring who are ready to run: it steps aside until nothing more comes. It
+// never sleeps, so a writer alone waits for nobody.
 func (s *Store) gather(first *job) []*job {
-	group := append(s.group[:0], first)
-	defer func() { s.group = group }()
+	group := append(s.jobsTaken[:0], first)
+	for before := 0; before < len(group) && len(group) < groupSize; {
+		before = len(group)
+		runtime.Gosched()
+		group = s.take(group)
+	}
+	s.jobsTaken = group
+	return group
+}
+
+func (s *Store) take(group []*job) []*job {
 	for len(group) < groupSize {
 		select {
 		case j, ok := <-s.jobs:
@@ -64,31 +76,45 @@ func (s *Store) gather(first *job) []*job {
 	return group
 }
 
-func (s *Store) commitGroup(group []*job) {
+func (s *Store) commitGroup(jobs []*job) {
 	c := <-s.writer
 	defer func() { s.writer <- c }()
-	clock, kept := s.clock, s.kept
-	if err := s.runGroup(c, group); err != nil {
-		s.clock, s.kept = clock, kept
+	g := &group{store: s, c: c, clock: s.clock, kept: s.kept, changed: map[Key]*Document{}}
+	err := g.run(jobs)
+	if err == nil {
+		err = g.commit()
+	}
+	if err == nil {
+		s.clock, s.kept = g.clock, g.kept
+	} else {
 		if undo := c.exec(c.rollback); undo != nil {
 			err = fmt.Errorf("%w (rollback: %w)", err, undo)
 		}
-		for _, j := range group {
+		for _, j := range jobs {
 			j.err = fmt.Errorf("commit: %w", err)
 		}
 	}
-	for _, j := range group {
+	for _, j := range jobs {
 		close(j.done)
 	}
 }
 
-// runGroup fails only when SQLite does; what a job itself refuses stays in the job.
-func (s *Store) runGroup(c *conn, group []*job) error {
-	if err := c.exec(c.begin); err != nil {
+// group is one transaction for several jobs.
+type group struct {
+	store       *Store
+	c           *conn
+	clock, kept int64
+	changed     map[Key]*Document
+	cleared     bool
+}
+
+// run fails only when SQLite does; what a job itself refuses stays in the job.
+func (g *group) run(jobs []*job) error {
+	if err := g.c.exec(g.c.begin); err != nil {
 		return err
 	}
-	for _, j := range group {
-		tx := &Tx{c: c, clock: s.clock}
+	for _, j := range jobs {
+		tx := &Tx{c: g.c, cache: g.store.cache, group: g.changed, clock: g.clock, cleared: g.cleared}
 		if j.err = j.do(tx); tx.broken != nil {
 			return tx.broken
 		}
@@ -98,13 +124,24 @@ func (s *Store) runGroup(c *conn, group []*job) error {
 		if err := tx.apply(); err != nil {
 			return err
 		}
-		s.clock = tx.clock
+		g.clock, g.cleared = tx.clock, tx.cleared
+		maps.Copy(g.changed, tx.pending)
 	}
-	if s.clock > s.kept {
-		s.kept = s.clock + clockStep
-		if err := c.exec(c.setClock, s.kept); err != nil {
+	return nil
+}
+
+func (g *group) commit() error {
+	if g.clock > g.kept {
+		g.kept = g.clock + clockStep
+		if err := g.c.exec(g.c.setClock, g.kept); err != nil {
 			return err
 		}
 	}
-	return c.exec(c.commit)
+	g.store.cache.begin(g.changed, g.cleared)
+	err := g.c.exec(g.c.commit)
+	if err != nil {
+		g.changed = nil
+	}
+	g.store.cache.end(g.changed)
+	return err
 }
