@@ -124,7 +124,7 @@ func (r *reading) attackPaths(_ context.Context, _ scopeGroup, rows []json.RawMe
 			r.skipped.note("attack path without a resource")
 		}
 		for _, resource := range p.order {
-			if clusterOf(resource) == resource {
+			if clusterOf(resource) != "" {
 				r.skipped.note("attack path through a cluster: its containers are known by their findings")
 				continue
 			}
@@ -197,21 +197,24 @@ func (p *steps) readGraph(a attackPath) {
 var resourceID = regexp.MustCompile(`(?i)"(/subscriptions/[^"]+/providers/[^"]+)"`)
 
 // readSteps follows the shape of Exposure Management, whose inner keys are not documented: resource ids are taken in the
-// order in which they stand.
+// order in which they stand. An entry point that is the internet itself hands the entry on to the first of them.
 func (p *steps) readSteps(a attackPath) {
-	target := idsIn(a.Target)
-	for _, id := range idsIn(a.EntryPoint) {
+	target, entry, chain := idsIn(a.Target), idsIn(a.EntryPoint), idsIn(a.AttackPathSteps)
+	if len(entry) == 0 && strings.Contains(strings.ToLower(string(a.EntryPoint)), `internet`) {
+		p.internet = true
+		entry = slices.Concat(chain, target)
+		entry = entry[:min(1, len(entry))]
+	}
+	for _, id := range entry {
 		p.meet(id)
 		p.entries[id] = true
 		if len(target) > 0 && !slices.Contains(target, id) {
 			p.onward[id] = true
 		}
 	}
-	chain := idsIn(a.AttackPathSteps)
 	for i, id := range chain {
 		p.meet(id)
-		leads := i+1 < len(chain) || len(target) > 0 && !slices.Contains(target, id)
-		if leads {
+		if i+1 < len(chain) || len(target) > 0 && !slices.Contains(target, id) {
 			p.onward[id] = true
 		}
 	}

@@ -50,6 +50,9 @@ func TestAttackPath_roles(t *testing.T) {
 		"exposure management": {
 			`{"displayName":"x","riskFactors":["Internet exposure"],"entryPoint":{"what":{"resource":"` + strings.ToUpper(app[:14]) + app[14:] + `"}},"target":{"id":"` + vault + `"},"attackPathSteps":[{"id":"` + app + `"},{"id":"` + site + `"},{"id":"` + vault + `"}]}`,
 			[]string{"a internet-exposed", "a lateral-movement", "s lateral-movement"}},
+		"exposure management from the internet itself": {
+			`{"displayName":"x","entryPoint":{"id":"","type":"internet"},"target":{"id":"` + app + `"},"attackPathSteps":[{"source":{"type":"internet"},"target":{"id":"` + app + `"}}]}`,
+			[]string{"a internet-exposed"}},
 		"exposure management in strings": {
 			`{"displayName":"x","riskFactors":"[\"Weak authorization\"]","entryPoint":"{\"resource\":\"` + app + `\"}","target":{"id":"` + vault + `"}}`,
 			[]string{"a lateral-movement"}},

@@ -125,7 +125,9 @@ func TestInventory_tags(t *testing.T) {
 		`{"critical-resource":"true","Sensitive_Data":"no"}`:                     "sensitive-data no: Sensitive_Data: no, critical-resource yes: critical-resource: true",
 		`{"Criticality":"Mission-critical","DataClassification":"Confidential"}`: "sensitive-data yes: DataClassification: Confidential, critical-resource yes: Criticality: Mission-critical",
 		`{"criticality":"low","data-classification":"Public"}`:                   "sensitive-data no: data-classification: Public, critical-resource no: criticality: low",
-		`{"criticality":"High","cost":"7","lateral":"maybe"}`:                    "",
+		`{"criticality":"Some","cost":"7","lateral":"maybe"}`:                    "",
+		`{"Criticality":"Very high"}`:                                            "critical-resource yes: Criticality: Very high",
+		`{"criticality":"non-critical"}`:                                         "critical-resource no: criticality: non-critical",
 		`{"runtime-risks":"internet-exposed; critical-resource"}`:                "internet-exposed yes: runtime-risks: internet-exposed; critical-resource, critical-resource yes: runtime-risks: internet-exposed; critical-resource",
 		`{"a-critical":"no","b-critical":"yes"}`:                                 "critical-resource yes: b-critical: yes",
 	} {

@@ -80,10 +80,11 @@ func yesOrNo(value string) graph.Answer {
 	return graph.Unknown
 }
 
+// criticality reads the levels of the Cloud Adoption Framework and of Defender's critical assets.
 func criticality(value string) graph.Answer {
 	value = plain(value)
 	switch {
-	case strings.Contains(value, "critical") && !strings.HasPrefix(value, "non"):
+	case strings.Contains(value, "critical") && !strings.HasPrefix(value, "non"), value == "high", value == "veryhigh":
 		return graph.Yes
 	case slices.Contains([]string{"medium", "low", "none", "noncritical"}, value):
 		return graph.No
