@@ -73,7 +73,7 @@ func unencodable(err error) answer {
 func newEvents(o graph.Observation, follow []graph.Collection, key, trace string) ([]event.Event, error) {
 	var events []event.Event
 	if o.Len() > 0 {
-		observed, err := event.NewObserved(name, o)
+		observed, err := event.NewObserved(name, o, -1)
 		if err != nil {
 			return nil, err
 		}
