@@ -17,11 +17,13 @@ import (
 // maxCatalogue bounds the file.
 const maxCatalogue = 4 << 20
 
-// Catalogue is what operators declare by hand: which repository builds which images, and what is known of workloads.
+// Catalogue is what operators declare by hand: which repository builds which images, what is known of workloads, and which
+// workflows may sign.
 // The nil Catalogue declares nothing.
 type Catalogue struct {
 	images    []imageRule
 	workloads []workloadRule
+	signers   []SignerRule
 }
 
 // imageRule says that a repository builds the images of a pattern.
@@ -51,7 +53,7 @@ type workloadRule struct {
 //
 // An image pattern is registry/path with * for one segment or a part of it and ** for any number of segments; workloads
 // are named by resource path or by name in the same way. A declared factor is yes or no; a no needs author, reason and
-// expiry, because it can take urgency away.
+// expiry, because it can take urgency away. Signers are the rules of a SignerPolicy.
 func ParseCatalogue(raw []byte) (*Catalogue, error) {
 	if len(raw) > maxCatalogue {
 		return nil, fmt.Errorf("catalogue: larger than %d bytes", maxCatalogue)
@@ -148,6 +150,14 @@ func (c *Catalogue) Owner(w graph.Workload) string {
 		}
 	}
 	return ""
+}
+
+// Signers says which workflows may speak for which repositories.
+func (c *Catalogue) Signers() SignerPolicy {
+	if c == nil {
+		return SignerPolicy{}
+	}
+	return SignerPolicy{Rules: c.signers}
 }
 
 func (r workloadRule) names(w graph.Workload) bool {

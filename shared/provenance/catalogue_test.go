@@ -26,6 +26,11 @@ workloads:
     author: ada
     reason: behind the VPN
     expires: 2026-09-30
+signers:
+  - repository: shop/*
+    workflow: shop/build/.github/workflows/*
+    ref: refs/tags/**
+  - repository: platform/**
 `
 
 var noon = time.Date(2026, 9, 1, 12, 0, 0, 0, time.UTC)
@@ -104,13 +109,14 @@ func TestParseCatalogue_names_every_fault_with_its_place(t *testing.T) {
 		want []string
 	}{
 		"syntax":       {"images: [\n", []string{"catalogue: 1:9:"}},
-		"not a map":    {"- a\n", []string{"1:1: want a mapping with images, workloads"}},
+		"not a map":    {"- a\n", []string{"1:1: want a mapping with images, workloads, signers"}},
 		"unknown keys": {"images:\n  - pattern: a/b\n    repo: x/y\nworkload: []\n", []string{`3:5: unknown key "repo"`, `want pattern and repository`, `4:1: unknown key "workload"`}},
 		"no list":      {"images: 7\n", []string{"1:9: want a list"}},
 		"two at once": {"images:\n  - pattern: a[/b\n    repository: nobody\nworkloads:\n  - name: x\n    path: y\n    critical: maybe\n    expires: soon\n",
 			[]string{`2:14: pattern "a[/b"`, `3:17: repository "nobody": want owner/name`, "either path or name", `7:15: critical "maybe": want yes or no`, `8:14: expires "soon"`}},
 		"bare no":        {"workloads:\n  - name: x\n    internet: no\n", []string{"a no needs author, reason and expires"}},
 		"nested":         {"images:\n  - pattern: {a: b}\n    repository: x/y\n", []string{"2:14: want a text", "2:5: image: want pattern and repository"}},
+		"signers":        {"signers:\n  - workflow: a[/b\n", []string{`2:15`, "signer: want repository"}},
 		"two documents":  {"images: []\n---\nimages: []\n", []string{"want one document"}},
 		"a key repeated": {"workloads:\n  - {name: a, name: b}\n", []string{"name"}},
 	} {
@@ -125,6 +131,31 @@ func TestParseCatalogue_names_every_fault_with_its_place(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestCatalogue_signers(t *testing.T) {
+	p := parsed(t, catalogueFile).Signers()
+	for _, c := range []struct {
+		repository, signer string
+		want               bool
+	}{
+		{"shop/api", "https://github.com/shop/build/.github/workflows/release.yml@refs/tags/v1/x", true},
+		{"shop/api", "https://github.com/shop/build/.github/workflows/release.yml@refs/heads/main", false},
+		{"shop/api", "https://github.com/shop/api/.github/workflows/release.yml@refs/tags/v1", false},
+		{"shop/api", "ada@shop.example", false},
+		{"platform/tools", "https://github.com/Platform/tools/.github/workflows/x.yml@refs/heads/main", true},
+		{"platform/tools", "https://github.com/platform/other/.github/workflows/x.yml@refs/heads/main", false},
+		{"platform/tools", "https://github.com/platform/tools/other/x.yml@refs/heads/main", false},
+		{"else/where", "https://github.com/any/body/.github/workflows/x.yml@refs/heads/main", true},
+	} {
+		if got := p.Allows(c.repository, c.signer); got != c.want {
+			t.Errorf("%s by %s: %v", c.repository, c.signer, got)
+		}
+	}
+	var none *Catalogue
+	if !none.Signers().Allows("a/b", "anybody") {
+		t.Error("a missing catalogue forbids")
 	}
 }
 

@@ -38,13 +38,15 @@ func (c *catalogueReader) fault(n ast.Node, format string, args ...any) {
 }
 
 func (c *catalogueReader) document(body ast.Node) {
-	for key, value := range c.pairs(body, "images", "workloads") {
+	for key, value := range c.pairs(body, "images", "workloads", "signers") {
 		for _, item := range c.list(value) {
 			switch key {
 			case "images":
 				c.image(item)
 			case "workloads":
 				c.workload(item)
+			case "signers":
+				c.signer(item)
 			}
 		}
 	}
@@ -123,6 +125,24 @@ func (c *catalogueReader) image(n ast.Node) {
 		c.fault(n, "image: want pattern and repository")
 	}
 	c.out.images = append(c.out.images, rule)
+}
+
+func (c *catalogueReader) signer(n ast.Node) {
+	var rule SignerRule
+	for key, value := range c.pairs(n, "repository", "workflow", "ref") {
+		switch p := c.pattern(value); key {
+		case "repository":
+			rule.Repository = p
+		case "workflow":
+			rule.Workflow = p
+		case "ref":
+			rule.Ref = p
+		}
+	}
+	if rule.Repository == "" {
+		c.fault(n, "signer: want repository")
+	}
+	c.out.signers = append(c.out.signers, rule)
 }
 
 func (c *catalogueReader) pattern(n ast.Node) string {
