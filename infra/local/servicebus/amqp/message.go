@@ -31,6 +31,7 @@ type Header struct {
 // Message is a message cut into its sections. The opaque ones are the bytes of the wire, descriptors included.
 type Message struct {
 	Header      Header
+	Delivery    Map // delivery-annotations
 	Annotations Map
 	Properties  []byte
 	AppProps    []byte
@@ -78,6 +79,8 @@ func (m *Message) section(d uint64, r *Reader) {
 		f.Bool()
 		m.Header.DeliveryCount = uint32(f.Uint(0))
 		r.adopt(&f.r)
+	case descDeliveryAnnotations:
+		m.Delivery, _ = r.Value().(Map)
 	case descAnnotations:
 		m.Annotations, _ = r.Value().(Map)
 	default:
@@ -223,15 +226,19 @@ func AppendHeader(b []byte, h Header) []byte {
 	})
 }
 
-// AppendDeliveryAnnotations appends a delivery-annotations section.
-func AppendDeliveryAnnotations(b []byte, m Map) []byte {
-	return AppendMap(append(b, codeDescribed, codeSmallUlong, descDeliveryAnnotations), m)
+// AppendDeliveryAnnotations appends a delivery-annotations section, as AppendAnnotations does.
+func AppendDeliveryAnnotations(b []byte, m Map, raw []byte, count int) []byte {
+	return appendNotes(b, descDeliveryAnnotations, m, raw, count)
 }
 
 // AppendAnnotations appends a message-annotations section of the pairs in m and of count further values that are
 // already encoded in raw.
 func AppendAnnotations(b []byte, m Map, raw []byte, count int) []byte {
-	b = append(b, codeDescribed, codeSmallUlong, descAnnotations)
+	return appendNotes(b, descAnnotations, m, raw, count)
+}
+
+func appendNotes(b []byte, descriptor byte, m Map, raw []byte, count int) []byte {
+	b = append(b, codeDescribed, codeSmallUlong, descriptor)
 	return appendCompound(b, codeMap32, 2*len(m)+count, func(b []byte) []byte {
 		return append(AppendPairs(b, m), raw...)
 	})

@@ -21,9 +21,15 @@ type Incoming struct {
 
 // A stored content starts with what changes from delivery to delivery, kept apart from the sections that do not:
 //
-//	flags, priority, ttl (4), number of annotation values (2), length of annotations (4), annotations, sections
+//	flags, priority, ttl (4), two sets of annotations, sections
+//
+// where a set is the number of its values (2), its length (4) and its values: first the message-annotations, then
+// the delivery-annotations.
 const (
-	contentHead = 12
+	contentHead = 6
+	setHead     = 6
+	// contentExtra bounds what the head and empty sets add to a message.
+	contentExtra = contentHead + 2*setHead
 
 	flagDurable  = 1
 	flagTTL      = 2
@@ -60,8 +66,8 @@ func Read(raw []byte, newID func() string) (Incoming, error) {
 	if m.Header.HasTTL {
 		in.TTL = int64(m.Header.TTL)
 	}
-	own := ownAnnotations(m.Annotations, &in)
-	in.content = appendContent(make([]byte, 0, len(raw)+64), m, own)
+	m.Annotations, m.Delivery = ownAnnotations(m.Annotations, &in), withoutLock(m.Delivery)
+	in.content = appendContent(make([]byte, 0, len(raw)+64), m)
 	return in, nil
 }
 
@@ -102,7 +108,18 @@ func ownAnnotations(m amqp.Map, in *Incoming) amqp.Map {
 	return own
 }
 
-func appendContent(b []byte, m amqp.Message, own amqp.Map) []byte {
+// withoutLock leaves out the lock token that a sender cannot give.
+func withoutLock(m amqp.Map) amqp.Map {
+	var own amqp.Map
+	for _, p := range m {
+		if !brokerOwned[keyText(p.Key)] {
+			own = append(own, p)
+		}
+	}
+	return own
+}
+
+func appendContent(b []byte, m amqp.Message) []byte {
 	var flags byte
 	if m.Header.Durable {
 		flags |= flagDurable
@@ -115,13 +132,47 @@ func appendContent(b []byte, m amqp.Message, own amqp.Map) []byte {
 	}
 	b = append(b, flags, m.Header.Priority)
 	b = binary.BigEndian.AppendUint32(b, m.Header.TTL)
-	b = binary.BigEndian.AppendUint16(b, uint16(2*len(own)))
-	b = append(b, 0, 0, 0, 0)
-	at := len(b)
-	b = amqp.AppendPairs(b, own)
-	binary.BigEndian.PutUint32(b[at-4:], uint32(len(b)-at))
+	b = appendSet(appendSet(b, m.Annotations), m.Delivery)
 	b = append(append(b, m.Properties...), m.AppProps...)
 	return append(append(b, m.Body...), m.Footer...)
+}
+
+func appendSet(b []byte, m amqp.Map) []byte {
+	b = binary.BigEndian.AppendUint16(b, uint16(2*len(m)))
+	b = append(b, 0, 0, 0, 0)
+	at := len(b)
+	b = amqp.AppendPairs(b, m)
+	binary.BigEndian.PutUint32(b[at-4:], uint32(len(b)-at))
+	return b
+}
+
+// set is a set of annotations as stored.
+type set struct {
+	raw   []byte
+	count int
+}
+
+// cut takes the sets off a stored content.
+func cut(c []byte) (message, delivery set, sections []byte) {
+	c = c[contentHead:]
+	message, c = cutSet(c)
+	delivery, c = cutSet(c)
+	return message, delivery, c
+}
+
+func cutSet(c []byte) (set, []byte) {
+	n := setHead + int(binary.BigEndian.Uint32(c[2:]))
+	return set{raw: c[setHead:n], count: int(binary.BigEndian.Uint16(c))}, c[n:]
+}
+
+func (s set) pairs() (amqp.Map, error) {
+	var m amqp.Map
+	r := amqp.NewReader(s.raw)
+	for range s.count / 2 {
+		k := r.Value()
+		m = append(m, amqp.Pair{Key: k, Value: r.Value()})
+	}
+	return m, r.Err()
 }
 
 // contentTTL is the sender's time to live in milliseconds, 0 when there is none.
@@ -132,26 +183,20 @@ func contentTTL(c []byte) int64 {
 	return int64(binary.BigEndian.Uint32(c[2:]))
 }
 
-func annotations(c []byte) (raw []byte, count int, sections []byte) {
-	n := int(binary.BigEndian.Uint32(c[8:]))
-	return c[contentHead : contentHead+n], int(binary.BigEndian.Uint16(c[6:])), c[contentHead+n:]
-}
-
 // parseContent takes a stored content apart again.
 func parseContent(c []byte) (amqp.Message, error) {
-	raw, count, sections := annotations(c)
+	message, delivery, sections := cut(c)
 	m, err := amqp.ParseMessage(sections)
 	if err != nil {
 		return m, err
 	}
 	m.Header = amqp.Header{Durable: c[0]&flagDurable != 0, HasTTL: c[0]&flagTTL != 0, HasPriority: c[0]&flagPriority != 0,
 		Priority: c[1], TTL: binary.BigEndian.Uint32(c[2:])}
-	r := amqp.NewReader(raw)
-	for range count / 2 {
-		k := r.Value()
-		m.Annotations = append(m.Annotations, amqp.Pair{Key: k, Value: r.Value()})
+	if m.Annotations, err = message.pairs(); err != nil {
+		return m, err
 	}
-	return m, r.Err()
+	m.Delivery, err = delivery.pairs()
+	return m, err
 }
 
 // rewrite returns c with application-properties and annotations set.
@@ -167,7 +212,8 @@ func rewrite(c []byte, props, notes amqp.Map) ([]byte, error) {
 	if app = merge(app, props); len(props) > 0 {
 		m.AppProps = amqp.AppendAppProps(nil, app)
 	}
-	return appendContent(make([]byte, 0, len(c)+128), m, merge(m.Annotations, notes)), nil
+	m.Annotations = merge(m.Annotations, notes)
+	return appendContent(make([]byte, 0, len(c)+128), m), nil
 }
 
 func merge(m, changes amqp.Map) amqp.Map {

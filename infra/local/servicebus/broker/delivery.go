@@ -43,11 +43,13 @@ func (d *Delivery) Append(b []byte) []byte {
 		h.HasTTL, h.TTL = true, uint32(contentTTL(c))
 	}
 	b = amqp.AppendHeader(b, h)
+	message, delivery, sections := cut(c)
 	if d.Locked {
-		b = amqp.AppendDeliveryAnnotations(b, amqp.Map{{Key: amqp.Symbol("x-opt-lock-token"), Value: d.Token}})
+		b = amqp.AppendDeliveryAnnotations(b, amqp.Map{{Key: amqp.Symbol("x-opt-lock-token"), Value: d.Token}}, delivery.raw, delivery.count)
+	} else if delivery.count > 0 {
+		b = amqp.AppendDeliveryAnnotations(b, nil, delivery.raw, delivery.count)
 	}
-	raw, count, sections := annotations(c)
-	b = amqp.AppendAnnotations(b, d.annotations(), raw, count)
+	b = amqp.AppendAnnotations(b, d.annotations(), message.raw, message.count)
 	return append(b, sections...)
 }
 

@@ -34,7 +34,7 @@ func (l *letter) close(in Incoming) (Incoming, error) {
 	if len(l.app) > 0 {
 		l.m.AppProps = amqp.AppendAppProps(nil, l.app)
 	}
-	in.content = appendContent(make([]byte, 0, len(in.content)+64), l.m, l.m.Annotations)
+	in.content = appendContent(make([]byte, 0, len(in.content)+64), l.m)
 	in.MessageID = idText(l.props.MessageID)
 	in.SessionID, in.InSession = l.props.GroupID.(string)
 	return in, nil

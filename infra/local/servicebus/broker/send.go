@@ -5,7 +5,7 @@ import "throughline/infra/local/servicebus/amqp"
 // fromContent makes of a stored message one that can be sent on.
 func fromContent(content []byte) Incoming {
 	in := Incoming{TTL: contentTTL(content), content: content}
-	_, _, sections := annotations(content)
+	_, _, sections := cut(content)
 	if m, err := amqp.ParseMessage(sections); err == nil {
 		if p, err := amqp.ParseProperties(m.Properties); err == nil {
 			in.SessionID, in.InSession = p.GroupID.(string)
@@ -76,7 +76,7 @@ func (q *Queue) sendable(in []Incoming) error {
 		if q.sessionful() && !in[i].InSession {
 			return ErrNoSessionID
 		}
-		if int64(len(in[i].content)) > q.ent.desc.MaxMessageSizeInKilobytes<<10+contentHead {
+		if int64(len(in[i].content)) > q.ent.desc.MaxMessageSizeInKilobytes<<10+contentExtra {
 			return ErrTooLarge
 		}
 		size += int64(len(in[i].content))
