@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -48,6 +49,9 @@ func (w Write) check() error {
 	}
 	if w.Data == nil && w.ETag == "" {
 		return fmt.Errorf("delete %s: needs an ETag, or Any", w.Key)
+	}
+	if w.Data != nil && !json.Valid(w.Data) {
+		return fmt.Errorf("write %s: the data is no JSON", w.Key)
 	}
 	return nil
 }

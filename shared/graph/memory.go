@@ -4,278 +4,299 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 )
 
-// Memory is a Store that keeps everything in memory and forgets it with the process. It is safe for concurrent use.
+// Memory is a Store in this process, for tests and for a run that keeps nothing. It gives and takes copies, and is safe
+// for concurrent use.
 type Memory struct {
 	mu         sync.RWMutex
-	partitions map[partition]map[string]Document
-	clock      uint64
+	partitions map[place]map[string]*stored
+	version    int64 // of the last write; an ETag never comes again
+	writes     int64
 }
 
-type partition struct {
+type place struct {
 	container Container
-	name      string
+	partition string
+}
+
+// stored is one document as it was written; a write replaces it as a whole.
+type stored struct {
+	Document
+	once sync.Once
+	noun any
+}
+
+// decoded is the noun as plain values. Most documents are never asked for a field.
+func (d *stored) decoded() any {
+	d.once.Do(func() {
+		if err := json.Unmarshal(d.Data, &d.noun); err != nil {
+			d.noun = nil // Write took valid JSON only; a noun with a number out of range has no fields to compare
+		}
+	})
+	return d.noun
 }
 
 // NewMemory makes an empty store.
-func NewMemory() *Memory { return &Memory{partitions: map[partition]map[string]Document{}} }
+func NewMemory() *Memory { return &Memory{partitions: map[place]map[string]*stored{}} }
 
-// defaultPage is the page size of a query without a limit.
-const defaultPage = 100
+// Writes counts the documents written or deleted so far.
+func (m *Memory) Writes() int64 {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return m.writes
+}
 
-// Read answers ErrNotFound for a missing document.
+// Read gives a copy of a document, or ErrNotFound.
 func (m *Memory) Read(ctx context.Context, k Key) (Document, error) {
-	if err := ctx.Err(); err != nil {
+	if err := cmp.Or(ctx.Err(), k.Check()); err != nil {
 		return Document{}, err
 	}
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	d, ok := m.partitions[partition{k.Container, k.Partition}][k.ID]
+	d, ok := m.partitions[place{k.Container, k.Partition}][k.ID]
 	if !ok {
 		return Document{}, ErrNotFound
 	}
-	d.Data = bytes.Clone(d.Data)
-	return d, nil
+	return d.copied(), nil
 }
 
-// Write applies all changes or none.
+func (d *stored) copied() Document {
+	c := d.Document
+	c.Data = bytes.Clone(c.Data)
+	return c
+}
+
+// Write applies all changes in their order, or none.
 func (m *Memory) Write(ctx context.Context, changes ...Write) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	if err := CheckWrites(changes); err != nil || len(changes) == 0 {
+	if err := cmp.Or(ctx.Err(), CheckWrites(changes)); err != nil || len(changes) == 0 {
 		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	p := partition{changes[0].Key.Container, changes[0].Key.Partition}
-	next := map[string]*Document{} // nil: deleted
-	for _, c := range changes {
-		d, ok := m.partitions[p][c.Key.ID], m.has(p, c.Key.ID)
-		if n, changed := next[c.Key.ID]; changed {
-			ok = n != nil
-			if ok {
-				d = *n
-			}
+	at := place{changes[0].Key.Container, changes[0].Key.Partition}
+	next := map[string]*stored{} // nil: deleted
+	for _, w := range changes {
+		old, touched := next[w.Key.ID]
+		if !touched {
+			old = m.partitions[at][w.Key.ID]
 		}
-		if err := allowed(c, d, ok); err != nil {
-			return err
+		if !w.applies(old) {
+			return ErrStale
 		}
-		next[c.Key.ID] = m.changed(c)
+		next[w.Key.ID] = m.made(w)
 	}
-	m.apply(p, next)
+	m.commit(at, next)
+	m.writes += int64(len(changes))
 	return nil
 }
 
-func (m *Memory) has(p partition, id string) bool {
-	_, ok := m.partitions[p][id]
-	return ok
-}
-
-// allowed applies the condition of a change.
-func allowed(c Write, stored Document, exists bool) error {
-	switch {
-	case c.ETag == Any && c.Data != nil:
-		return nil
-	case !exists && (c.Data == nil || c.ETag != ""):
-		if c.Data == nil && c.ETag == Any {
-			return ErrNotFound
-		}
-		return ErrStale
-	case c.ETag == "" && exists, c.ETag != "" && c.ETag != Any && c.ETag != stored.ETag:
-		return ErrStale
+func (w Write) applies(old *stored) bool {
+	switch w.ETag {
+	case Any:
+		return true
+	case "":
+		return old == nil
 	}
-	return nil
+	return old != nil && old.ETag == w.ETag
 }
 
-func (m *Memory) changed(c Write) *Document {
-	if c.Data == nil {
+func (m *Memory) made(w Write) *stored {
+	if w.Data == nil {
 		return nil
 	}
-	m.clock++
-	return &Document{Key: c.Key, Kind: c.Kind, ETag: `"` + strconv.FormatUint(m.clock, 16) + `"`, Data: bytes.Clone(c.Data)}
+	m.version++
+	return &stored{Document: Document{Key: w.Key, Kind: w.Kind, ETag: strconv.Quote(strconv.FormatInt(m.version, 36)), Data: bytes.Clone(w.Data)}}
 }
 
-func (m *Memory) apply(p partition, next map[string]*Document) {
-	if m.partitions[p] == nil {
-		m.partitions[p] = map[string]Document{}
+func (m *Memory) commit(at place, next map[string]*stored) {
+	documents := m.partitions[at]
+	if documents == nil {
+		documents = map[string]*stored{}
+		m.partitions[at] = documents
 	}
 	for id, d := range next {
 		if d == nil {
-			delete(m.partitions[p], id)
-			continue
+			delete(documents, id)
+		} else {
+			documents[id] = d
 		}
-		m.partitions[p][id] = *d
+	}
+	if len(documents) == 0 {
+		delete(m.partitions, at)
 	}
 }
 
-// Query reads one page. The cursor is the place of the last document in the order.
+// Query reads one page. Documents without the OrderBy field are not listed; equal ones are listed by id.
 func (m *Memory) Query(ctx context.Context, q Query) (Page, error) {
-	if err := ctx.Err(); err != nil {
+	if err := cmp.Or(ctx.Err(), q.Check()); err != nil {
 		return Page{}, err
 	}
-	found, err := m.matching(q)
+	from, err := parseMark(q.Cursor)
 	if err != nil {
 		return Page{}, err
 	}
-	slices.SortFunc(found, func(a, b match) int { return a.place.compare(b.place, q.Descending) })
-	if q.Cursor != "" {
-		var from place
-		if err := json.Unmarshal([]byte(q.Cursor), &from); err != nil {
-			return Page{}, fmt.Errorf("cursor %q is not one of ours: %w", q.Cursor, err)
-		}
-		found = slices.DeleteFunc(found, func(d match) bool { return d.place.compare(from, q.Descending) <= 0 })
-	}
-	return pageOf(found, cmp.Or(q.Limit, defaultPage))
-}
-
-func pageOf(found []match, limit int) (Page, error) {
+	found := m.find(q, from)
+	slices.SortFunc(found, func(a, b hit) int { return a.mark.compare(b.mark, q.Descending) })
+	size := q.PageSize()
 	var p Page
-	for i, d := range found {
-		if i == limit {
-			raw, err := json.Marshal(found[i-1].place)
-			if err != nil {
-				return Page{}, err
-			}
-			p.Cursor = string(raw)
-			break
-		}
-		p.Documents = append(p.Documents, d.document)
+	if len(found) > size {
+		found = found[:size]
+		p.Cursor = found[size-1].mark.String()
+	}
+	for _, h := range found {
+		p.Documents = append(p.Documents, h.copied())
 	}
 	return p, nil
 }
 
-// match is a document that a query found, with its place in the order.
-type match struct {
-	document Document
-	place    place
+// hit is a document that a query found, with its place in the order.
+type hit struct {
+	*stored
+	mark mark
 }
 
-// place is the value that a query orders by, then the id.
-type place struct {
-	Value any    `json:"v"`
+// find gives the matching documents that come after a mark, in no order.
+func (m *Memory) find(q Query, from *mark) []hit {
+	match := q.matcher()
+	m.mu.RLock()
+	documents := slices.Collect(maps.Values(m.partitions[place{q.Container, q.Partition}]))
+	m.mu.RUnlock()
+	var found []hit
+	for _, d := range documents {
+		if q.Kind != "" && d.Kind != q.Kind || !match(d) {
+			continue
+		}
+		at := mark{ID: d.Key.ID}
+		if q.OrderBy != "" {
+			if at.Value = field(d.decoded(), q.OrderBy); typeOf(at.Value) == 0 {
+				continue
+			}
+		}
+		if from == nil || at.compare(*from, q.Descending) > 0 {
+			found = append(found, hit{d, at})
+		}
+	}
+	return found
+}
+
+// mark is a place in the order of a query.
+type mark struct {
+	Value any    `json:"v,omitempty"` // of the OrderBy field
 	ID    string `json:"id"`
 }
 
-func (p place) compare(o place, descending bool) int {
-	c := cmp.Or(compareValues(p.Value, o.Value), cmp.Compare(p.ID, o.ID))
-	if descending {
-		return -c
+func parseMark(cursor string) (*mark, error) {
+	if cursor == "" {
+		return nil, nil
 	}
-	return c
-}
-
-func (m *Memory) matching(q Query) ([]match, error) {
-	m.mu.RLock()
-	defer m.mu.RUnlock()
-	var found []match
-	for _, d := range m.partitions[partition{q.Container, q.Partition}] {
-		if q.Kind != "" && d.Kind != q.Kind {
-			continue
-		}
-		var noun any
-		if err := json.Unmarshal(d.Data, &noun); err != nil {
-			return nil, fmt.Errorf("document %s does not decode: %w", d.Key, err)
-		}
-		order, ordered := field(noun, q.OrderBy)
-		if q.OrderBy != "" && !ordered || !holds(noun, q.Where) {
-			continue
-		}
-		d.Data = bytes.Clone(d.Data)
-		found = append(found, match{d, place{order, d.Key.ID}})
-	}
-	return found, nil
-}
-
-func holds(noun any, where []Where) bool {
-	for _, w := range where {
-		v, ok := field(noun, w.Field)
-		if !ok || !compares(v, w.Op, plainValue(w.Value)) {
-			return false
-		}
-	}
-	return true
-}
-
-// field follows a dotted path; ok is false when it leads nowhere.
-func field(noun any, path string) (v any, ok bool) {
-	if path == "" {
-		return nil, false
-	}
-	v = noun
-	for _, step := range strings.Split(path, ".") {
-		object, isObject := v.(map[string]any)
-		if !isObject {
-			return nil, false
-		}
-		if v, ok = object[step]; !ok {
-			return nil, false
-		}
-	}
-	return v, true
-}
-
-// plainValue is a value as JSON would give it back.
-func plainValue(v any) any {
-	raw, err := json.Marshal(v)
+	raw, err := base64.RawURLEncoding.DecodeString(cursor)
 	if err != nil {
-		return v
+		return nil, fmt.Errorf("cursor %.40q: %w", cursor, err)
 	}
-	var plain any
-	if err := json.Unmarshal(raw, &plain); err != nil {
-		return v
+	var m mark
+	if err := json.Unmarshal(raw, &m); err != nil {
+		return nil, fmt.Errorf("cursor %.40q: %w", cursor, err)
 	}
-	return plain
+	return &m, nil
 }
 
-func compares(v any, op Op, with any) bool {
-	same := kindOf(v) == kindOf(with)
-	switch op {
-	case Equal:
-		return same && compareValues(v, with) == 0
-	case NotEqual:
-		return !same || compareValues(v, with) != 0
-	case Less:
-		return same && compareValues(v, with) < 0
-	case AtLeast:
-		return same && compareValues(v, with) >= 0
-	case Greater:
-		return same && compareValues(v, with) > 0
-	case In:
-		return includes(with, v)
-	case Contains:
-		return includes(v, with)
+// String is the mark as a cursor.
+func (m mark) String() string {
+	raw, err := json.Marshal(m)
+	if err != nil {
+		return "" // a scalar and a string always encode
 	}
-	text, isText := v.(string)
-	part, isPart := with.(string)
-	switch {
-	case !isText || !isPart:
+	return base64.RawURLEncoding.EncodeToString(raw)
+}
+
+func (m mark) compare(o mark, descending bool) int {
+	byValue := compareScalars(m.Value, o.Value)
+	if descending {
+		byValue = -byValue
+	}
+	return cmp.Or(byValue, strings.Compare(m.ID, o.ID))
+}
+
+// matcher is the condition of a checked query.
+func (q Query) matcher() func(*stored) bool {
+	wanted := make([][]any, len(q.Where))
+	for i, w := range q.Where {
+		wanted[i], _ = w.Scalars() // Check has seen it
+	}
+	return func(d *stored) bool {
+		for i, w := range q.Where {
+			if !holds(field(d.decoded(), w.Field), w.Op, wanted[i]) {
+				return false
+			}
+		}
+		return true
+	}
+}
+
+// field follows a dotted path; nil when it leads nowhere.
+func field(noun any, path string) any {
+	for step := range strings.SplitSeq(path, ".") {
+		object, ok := noun.(map[string]any)
+		if !ok {
+			return nil
+		}
+		noun = object[step]
+	}
+	return noun
+}
+
+// holds compares a stored value. Values of different types never match, not even with NotEqual.
+func holds(have any, op Op, want []any) bool {
+	switch op {
+	case In:
+		return slices.ContainsFunc(want, func(w any) bool { return equal(have, w) })
+	case Contains:
+		list, ok := have.([]any)
+		return ok && slices.ContainsFunc(list, func(h any) bool { return equal(h, want[0]) })
+	case Prefix, Search:
+		text, ok := have.(string)
+		part, _ := want[0].(string) // Check has seen it
+		return ok && holdsText(text, op, part)
+	}
+	if typeOf(have) != typeOf(want[0]) {
 		return false
-	case op == Prefix:
-		return strings.HasPrefix(text, part)
-	case op == Search:
-		return strings.Contains(strings.ToLower(text), strings.ToLower(part))
+	}
+	switch order := compareScalars(have, want[0]); op {
+	case Equal:
+		return order == 0
+	case NotEqual:
+		return order != 0
+	case Less:
+		return order < 0
+	case AtLeast:
+		return order >= 0
+	case Greater:
+		return order > 0
 	}
 	return false
 }
 
-func includes(list, v any) bool {
-	items, ok := list.([]any)
-	return ok && slices.ContainsFunc(items, func(i any) bool { return kindOf(i) == kindOf(v) && compareValues(i, v) == 0 })
+func holdsText(text string, op Op, part string) bool {
+	if op == Prefix {
+		return strings.HasPrefix(text, part)
+	}
+	return strings.Contains(strings.ToLower(text), strings.ToLower(part))
 }
 
-// kindOf orders the types as Cosmos DB does: null, booleans, numbers, strings, then all else.
-func kindOf(v any) int {
+func equal(a, b any) bool { return typeOf(a) != 0 && compareScalars(a, b) == 0 }
+
+// typeOf orders the types of scalars as Cosmos DB does; 0 is what is no scalar.
+func typeOf(v any) int {
 	switch v.(type) {
-	case nil:
-		return 0
 	case bool:
 		return 1
 	case float64:
@@ -283,27 +304,26 @@ func kindOf(v any) int {
 	case string:
 		return 3
 	}
-	return 4
-}
-
-func compareValues(a, b any) int {
-	if c := cmp.Compare(kindOf(a), kindOf(b)); c != 0 {
-		return c
-	}
-	switch x := a.(type) {
-	case bool:
-		return cmp.Compare(truth(x), truth(b.(bool)))
-	case float64:
-		return cmp.Compare(x, b.(float64))
-	case string:
-		return cmp.Compare(x, b.(string))
-	}
 	return 0
 }
 
-func truth(b bool) int {
-	if b {
-		return 1
+func compareScalars(a, b any) int {
+	if byType := cmp.Compare(typeOf(a), typeOf(b)); byType != 0 {
+		return byType
+	}
+	switch a := a.(type) {
+	case bool:
+		switch {
+		case a == b.(bool):
+			return 0
+		case a:
+			return 1
+		}
+		return -1
+	case float64:
+		return cmp.Compare(a, b.(float64))
+	case string:
+		return strings.Compare(a, b.(string))
 	}
 	return 0
 }

@@ -45,7 +45,8 @@ type Document struct {
 }
 
 // Write is one change of one document. ETag decides when it may happen: empty, the document must not exist; Any,
-// always (it is created or replaced); otherwise the document must still be at that ETag. Data nil deletes.
+// always (it is created or replaced); otherwise the document must still be at that ETag. Data nil deletes; with Any it is
+// no fault when there is nothing to delete.
 type Write struct {
 	Key  Key
 	Kind Kind
@@ -68,7 +69,8 @@ func NewWrite(k Key, kind Kind, etag string, noun any) (Write, error) {
 // Op compares a field with a value.
 type Op string
 
-// The comparisons of a query. A document without the field never matches, not even NotEqual.
+// The comparisons of a query. A document without the field, or with a value of another type, never matches, not even
+// NotEqual. Texts compare by their bytes.
 const (
 	Equal    Op = "="
 	NotEqual Op = "!="
@@ -112,8 +114,8 @@ type Page struct {
 type Store interface {
 	// Read answers ErrNotFound for a missing document.
 	Read(ctx context.Context, k Key) (Document, error)
-	// Write applies all changes or none; they must lie in one partition of one container and number at most 100.
-	// ErrStale tells that an ETag did not match.
+	// Write applies all changes in their order, or none; they must pass CheckWrites: one partition of one container, at
+	// most MaxWrites. ErrStale tells that an ETag did not match. Any other error leaves open whether they were applied.
 	Write(ctx context.Context, changes ...Write) error
 	// Query reads one page.
 	Query(ctx context.Context, q Query) (Page, error)
