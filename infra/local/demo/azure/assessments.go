@@ -36,21 +36,22 @@ func (s *Server) assessment(ref rowRef) kusto.Row {
 	variant := i + 3*int(ref.part)
 	r := base(home+"/providers/Microsoft.Security/assessments/"+s.assessmentName(home, p), "microsoft.security/assessments", s.world.Tenant)
 	props := bag{
-		"displayName": "Update " + p.Name, "status": s.status(ref, variant), "metadata": metadata(p), "additionalData": additional(p, variant),
-		"links": bag{"azurePortal": "portal.azure.com/#blade/Microsoft_Azure_Security/RecommendationsBlade/assessmentKey/" + s.assessmentName(home, p)},
+		"displayName": "Update " + p.Name, "status": s.status(ref, variant), "metadata": metadata(p),
+		"additionalData": kusto.Lazy(func() any { return additional(p, variant) }),
+		"links":          bag{"azurePortal": "portal.azure.com/#blade/Microsoft_Azure_Security/RecommendationsBlade/assessmentKey/" + r["name"].(string)},
 	}
 	resource := bag{"Source": "Azure", "Id": home, "ResourceType": ".containerimage", "ResourceName": ""}
 	if ref.kind == imageFinding {
 		img := s.world.Image(i)
 		resource["ResourceName"] = img.Path
-		props["resourceAdditionalData"] = spelled(imageData(img), variant)
+		props["resourceAdditionalData"] = kusto.Lazy(func() any { return spelled(imageData(img), variant) })
 		if risk := s.imageRisk(i, p, variant); risk != nil {
 			props["risk"] = risk
 		}
 	} else {
 		w := s.world.Workloads[i]
 		resource["ResourceType"], resource["ResourceName"] = "K8s-container", w.Container
-		props["resourceAdditionalData"] = spelled(s.containerData(i), variant)
+		props["resourceAdditionalData"] = kusto.Lazy(func() any { return spelled(s.containerData(i), variant) })
 		if risk := s.containerRisk(i, p, variant); risk != nil {
 			props["risk"] = risk
 		}

@@ -67,14 +67,7 @@ func (s *Server) resourceGraph(w http.ResponseWriter, r *http.Request) {
 		fail(w, http.StatusBadRequest, "BadRequest", "The value of $top must be between 1 and 1000.")
 		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	t, known := s.table(q)
-	if !known {
-		fail(w, http.StatusBadRequest, "InvalidQuery", "Query is invalid: table '"+q.Table+"' is not known.")
-		return
-	}
-	page, err := s.page(ask, q, t, top)
+	page, err := s.page(ask, q, top)
 	if err != nil {
 		fail(w, http.StatusBadRequest, "BadRequest", err.Error())
 		return
@@ -134,7 +127,13 @@ func (ask graphAsk) hash() uint64 {
 	return h.Sum64()
 }
 
-func (s *Server) page(ask graphAsk, q *kusto.Query, t *table, top int) (graphPage, error) {
+func (s *Server) page(ask graphAsk, q *kusto.Query, top int) (graphPage, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t, known := s.table(q)
+	if !known {
+		return graphPage{}, fmt.Errorf("query is invalid: table %q is not known", q.Table)
+	}
 	token := skipToken{Query: ask.hash()}
 	if ask.Options.Token != "" {
 		raw, err := base64.StdEncoding.DecodeString(ask.Options.Token)

@@ -99,7 +99,9 @@ func (e *Estate) alert(k Kind, i, repo int) Alert {
 		a.Validity = pick(r, []string{"active", "active", "inactive", "unknown"})
 		a.Leaked, a.MultiRepo = !re.Private && chance(r, 80), chance(r, 20)
 	}
-	e.settle(&a, r.IntN(100), r.IntN(10_000))
+	if dice := r.IntN(100); dice < e.plan.closed {
+		e.settle(&a, dice, r.IntN(10_000))
+	}
 	return a
 }
 
@@ -114,11 +116,9 @@ func (e *Estate) entry(n, size int, fits func(int) bool) int {
 	return fitting[n%len(fitting)]
 }
 
-// settle closes some alerts: of a hundred, about 12 are fixed and 8 dismissed, and of the secrets 20 resolved.
+// settle closes an alert: of twenty, about 12 are fixed and 8 dismissed, and secrets are resolved.
 func (e *Estate) settle(a *Alert, dice, when int) {
 	switch {
-	case dice >= 20:
-		return
 	case a.Kind == SecretScanning:
 		a.State, a.Reason = "resolved", []string{"revoked", "false_positive", "wont_fix", "used_in_tests"}[dice%4]
 		if a.Reason == "revoked" {
@@ -133,7 +133,7 @@ func (e *Estate) settle(a *Alert, dice, when int) {
 	default:
 		a.State, a.Reason = "dismissed", []string{"tolerable_risk", "not_used", "inaccurate", "no_bandwidth"}[dice%4]
 	}
-	a.Updated = a.Created.Add(e.Epoch.Sub(a.Created) * time.Duration(when) / 10_000).Truncate(time.Second)
+	a.Updated = a.Created.Add(e.Epoch.Sub(a.Created) / 10_000 * time.Duration(when)).Truncate(time.Second)
 	a.Closed = a.Updated
 }
 

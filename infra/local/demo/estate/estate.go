@@ -62,6 +62,7 @@ type Estate struct {
 	Workloads       []Workload
 	Alerts          [3][]Alert // by Kind, oldest first
 
+	plan     plan
 	imagesOf [][]int // image indexes by repository index
 	alertsOf [][]int // dependabot alert indexes by repository index
 	runs     [][]int // workload indexes by image index
@@ -89,7 +90,7 @@ func New(c Config) (*Estate, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Estate{Config: c}
+	e := &Estate{Config: c, plan: p}
 	e.tenancy()
 	e.people(p)
 	e.repositories(p)

@@ -3,10 +3,10 @@ package estate
 import "math/rand/v2"
 
 // largePlan is the estate that the performance goals speak of: 2,000 repositories, 10,000 images of which 5,000 are
-// attested, 50,000 workloads and 60,000 alerts. A plan takes about 1 MB.
+// attested, 50,000 workloads and 60,000 open alerts. A plan takes about 1 MB.
 func largePlan(seed int64) plan {
 	r := rand.New(rand.NewPCG(uint64(seed), 0x6c61726765))
-	p := plan{users: 400, teams: 60, clusters: 40, alerts: [3]int{40_000, 18_000, 2_000}}
+	p := plan{users: 400, teams: 60, software: 3, clusters: 40, alerts: [3]int{40_000, 18_000, 2_000}}
 	for i := range 2000 {
 		p.repositories = append(p.repositories, largeShape(r, i))
 	}

@@ -81,6 +81,8 @@ type workloadPlan struct {
 
 type plan struct {
 	users, teams int
+	closed       int // of a hundred alerts
+	software     int // most packages in one image
 	clusters     int
 	alerts       [3]int
 	repositories []shape
@@ -100,7 +102,7 @@ func planFor(c Config) (plan, error) {
 
 // smallPlan is an estate that can be looked through in ten minutes, with each case once.
 func smallPlan() plan {
-	p := plan{users: 14, teams: 4, clusters: 2, alerts: [3]int{70, 62, 18}}
+	p := plan{users: 14, teams: 4, closed: 20, software: 7, clusters: 2, alerts: [3]int{70, 62, 18}}
 	p.repositories = []shape{service, public, monorepo, base, service, service, library, archived}
 	p.images = []imagePlan{
 		{repo: 3, evidence: Labelled},                                          // 0: the shared base

@@ -112,7 +112,9 @@ func (e *Estate) Software(image int) []Package {
 	}
 	if img.Base >= 0 {
 		for _, p := range e.Software(img.Base) {
-			add(p)
+			if len(out) < e.plan.software-2 {
+				add(p)
+			}
 		}
 	}
 	r := e.random("software", image)
@@ -123,7 +125,7 @@ func (e *Estate) Software(image int) []Package {
 		return out
 	}
 	for _, i := range e.alertsOf[img.Repo] {
-		if a := e.Alerts[Dependabot][i]; a.State == "open" && len(out) < 7 && chance(r, 60) && strings.HasPrefix(a.Path, img.Context) {
+		if a := e.Alerts[Dependabot][i]; a.State == "open" && len(out) < e.plan.software && chance(r, 60) && strings.HasPrefix(a.Path, img.Context) {
 			add(fromAlert(a))
 		}
 	}

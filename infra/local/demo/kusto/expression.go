@@ -87,6 +87,9 @@ func at(v, key any) any {
 	switch v := v.(type) {
 	case map[string]any:
 		if k, isText := key.(string); isText {
+			if l, isLazy := v[k].(Lazy); isLazy {
+				return l()
+			}
 			return v[k]
 		}
 	case []any:

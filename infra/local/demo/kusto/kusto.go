@@ -7,14 +7,22 @@
 package kusto
 
 import (
+	"encoding/json"
 	"fmt"
 	"iter"
 	"sort"
 	"strings"
 )
 
-// Row is one row: column names and values (nil, bool, float64, string, time.Time, []any, map[string]any).
+// Row is one row: column names and values (nil, bool, float64, string, time.Time, []any, map[string]any, Lazy).
 type Row = map[string]any
+
+// Lazy is a value that costs something to make, inside a bag. It is made when an expression reads it or when it is
+// rendered as JSON, and not where a row is filtered out before.
+type Lazy func() any
+
+// MarshalJSON renders the value.
+func (l Lazy) MarshalJSON() ([]byte, error) { return json.Marshal(l()) }
 
 // Query is a parsed query. It holds no state and may be run many times at once.
 type Query struct {
