@@ -213,6 +213,16 @@ func TestRead_a_cut_answer_is_an_error(t *testing.T) {
 	}
 }
 
+func TestRead_a_page_that_names_itself_is_an_error(t *testing.T) {
+	c, err := Open(Options{ARM: "http://127.0.0.1:1", Transport: cut(`{"data":[],"$skipToken":"x"}`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.Read(context.Background(), graph.Collection{Source: Source, Scope: "attackpaths", Cursor: "0.x"}); err == nil {
+		t.Errorf("a run without an end: %+v", got)
+	}
+}
+
 type cut string
 
 func (c cut) Do(req *http.Request) (*http.Response, error) {

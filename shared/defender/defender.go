@@ -77,13 +77,13 @@ var errScope = errors.New("unknown scope")
 //
 // Seen names workloads by their id and runtime findings by `<digest>|<finding id>`.
 func (c *Client) Read(ctx context.Context, q graph.Collection) (graph.Collected, error) {
-	r := &reading{Client: c, scopeID: q.Source + " " + q.Scope, at: c.now().UTC().Truncate(time.Second), skipped: skipped{}}
+	r := &reading{Client: c, scopeID: q.Source + " " + q.Scope, at: c.now().UTC().Truncate(time.Second), skipped: newTally()}
 	r.out.Observation = graph.Observation{Source: "resource-graph", ObservedAt: r.at}
 	if err := r.scope(ctx, q); err != nil {
 		return graph.Collected{}, fmt.Errorf("read %s %s: %w", q.Source, q.Scope, err)
 	}
-	if len(r.skipped) > 0 {
-		r.out.Skipped = r.skipped
+	if len(r.skipped.counts) > 0 {
+		r.out.Skipped = r.skipped.counts
 	}
 	return r.out, nil
 }
@@ -93,7 +93,7 @@ type reading struct {
 	*Client
 	scopeID string // what may retire the nouns of this page
 	at      time.Time
-	skipped skipped
+	skipped *tally
 	out     graph.Collected
 }
 

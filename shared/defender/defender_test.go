@@ -247,7 +247,11 @@ func TestRead_vulnerability_details(t *testing.T) {
 	rows := fixture(t, "synth.arg.assessment.softwareupdate.containerimage.cves-by-reference.json")
 	reject := json.RawMessage(`{"id":"/providers/microsoft.security/cvedetails/cve-2024-4741","name":"cve-2024-4741","properties":{"cveId":"CVE-2024-4741","status":"Reject","severity":"","cvss":{"4.0":null,"3.0":null,"2.0":null}}}`)
 	newest := json.RawMessage(`{"id":"/x","name":"cve-2024-5535","properties":{"cveId":"CVE-2024-5535","severity":"Unknown","cvss":{"2.0":{"base":5,"cvssVectorString":"AV:N"},"4.0":{"base":9,"cvssVectorString":"CVSS:4.0/AV:N"}},"exploitabilityDetails":{"IsInExploitKit":true,"ExploitStepsVerified":true,"Epss":{"Score":"0.5"}}}}`)
-	s, c := newStand(t, one("cvedetails", reject, newest), one("assessments", rows...))
+	s, _ := newStand(t, one("cvedetails", reject, newest), one("assessments", rows...))
+	c, err := Open(Options{ARM: s.URL, Scopes: []string{"sub-1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for range 2 {
 		f := read(t, c, "findings").Observation.RuntimeFindings[0]
 		if len(f.CVEs) != 1 || f.CVEs[0].ID != "CVE-2024-5535" {

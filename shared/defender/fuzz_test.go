@@ -14,7 +14,7 @@ func fuzzed(t *testing.T) *reading {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &reading{Client: c, at: time.Unix(1, 0).UTC(), skipped: skipped{}}
+	return &reading{Client: c, at: time.Unix(1, 0).UTC(), skipped: newTally()}
 }
 
 // sound fails for nouns that break the promises of graph.
@@ -86,7 +86,7 @@ func FuzzVulnerabilityRow(f *testing.F) {
 	f.Add([]byte(`{"cveId":"CVE-1-2","cvss":{"4.0":null,"3.0":{"base":9,"cvssVectorString":"x"}},"exploitabilityDetails":{"Epss":{"Score":2}}}`))
 	f.Add([]byte(`{"cveId":"CVE-1-2","Cvss":[{"Key":"3","Value":{"CvssVectorString":"x"}}],"status":"Reject"}`))
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		d := decode[cveDetail](raw, "", skipped{})
+		d := decode[cveDetail](raw, "", newTally())
 		c := d.cve(cveID(d.CveID.String()))
 		if c.EPSS != nil && (*c.EPSS < 0 || *c.EPSS > 1) {
 			t.Errorf("EPSS %v", *c.EPSS)

@@ -10,20 +10,25 @@ import (
 	"time"
 )
 
-// skipped counts facts that made no sense, by reason.
-type skipped map[string]int
+// tally counts the facts of one page that made no sense, by reason.
+type tally struct {
+	counts map[string]int
+	forms  map[reflect.Type]form // what the shapes of the page's rows look like
+}
+
+func newTally() *tally { return &tally{map[string]int{}, map[reflect.Type]form{}} }
 
 // maxReasons bounds the reasons: their text comes from outside.
 const maxReasons = 100
 
-func (s skipped) note(reason string) {
+func (s *tally) note(reason string) {
 	if len(reason) > 200 {
 		reason = reason[:200]
 	}
-	if _, known := s[reason]; !known && len(s) >= maxReasons {
+	if _, known := s.counts[reason]; !known && len(s.counts) >= maxReasons {
 		reason = "more reasons"
 	}
-	s[reason]++
+	s.counts[reason]++
 }
 
 // row is what every row of Resource Graph carries.
@@ -50,14 +55,14 @@ type row struct {
 
 // decode reads JSON into a shape as far as it fits; keys are matched in any case. What does not fit, and every key that
 // the shape does not name, is counted with its path.
-func decode[T any](raw json.RawMessage, path string, s skipped) T {
+func decode[T any](raw json.RawMessage, path string, s *tally) T {
 	var v T
 	var misfit *json.UnmarshalTypeError
 	if err := json.Unmarshal(raw, &v); err != nil && !errors.As(err, &misfit) && !bare(raw) {
 		s.note("unexpected shape: " + path)
 		return v
 	}
-	unknown(reflect.TypeFor[T](), raw, path, s)
+	s.unknown(reflect.TypeFor[T](), raw, path)
 	return v
 }
 
@@ -71,38 +76,82 @@ func join(path, key string) string {
 // shaped is a value that stands for another shape.
 type shaped interface{ shape() reflect.Type }
 
-// unknown counts the keys of raw that the type does not name.
-func unknown(t reflect.Type, raw json.RawMessage, path string, s skipped) {
+// form is what the check of keys needs of a type.
+type form struct {
+	kind     reflect.Kind // Struct, Slice or Map; Invalid for a leaf, which holds no keys
+	embedded bool
+	elem     reflect.Type
+	fields   map[string]reflect.Type // by lower-case key
+}
+
+func (s *tally) formOf(t reflect.Type) form {
+	if f, known := s.forms[t]; known {
+		return f
+	}
+	f := newForm(t)
+	s.forms[t] = f
+	return f
+}
+
+func newForm(t reflect.Type) form {
 	if t.Kind() == reflect.Pointer {
 		t = t.Elem()
 	}
 	if e, ok := reflect.Zero(t).Interface().(shaped); ok {
-		t, raw = e.shape(), unwrapped(raw)
+		f := newForm(e.shape())
+		f.embedded = true
+		return f
 	}
-	if reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) || t == reflect.TypeFor[json.RawMessage]() || bare(raw) {
-		return // a leaf, or nothing
+	if reflect.PointerTo(t).Implements(reflect.TypeFor[json.Unmarshaler]()) || t == reflect.TypeFor[json.RawMessage]() {
+		return form{}
 	}
 	switch t.Kind() {
 	case reflect.Struct:
-		var object map[string]json.RawMessage
-		if json.Unmarshal(raw, &object) != nil {
-			s.note("unexpected shape: " + path)
-			return
+		f := form{kind: reflect.Struct, fields: map[string]reflect.Type{}}
+		for _, field := range reflect.VisibleFields(t) {
+			name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+			f.fields[strings.ToLower(name)] = field.Type
 		}
-		for key, value := range object {
-			if field, ok := fieldNamed(t, key); ok {
-				unknown(field.Type, value, join(path, key), s)
-			} else {
-				s.note("unknown key: " + join(path, key))
-			}
-		}
+		return f
 	case reflect.Slice, reflect.Map:
-		values, ok := elements(t.Kind(), raw)
-		if !ok {
-			s.note("unexpected shape: " + path)
-		}
-		for _, value := range values {
-			unknown(t.Elem(), value, path+"[]", s)
+		return form{kind: t.Kind(), elem: t.Elem()}
+	}
+	return form{}
+}
+
+// unknown counts the keys of raw that the type does not name, and values of another shape than the type's.
+func (s *tally) unknown(t reflect.Type, raw json.RawMessage, path string) {
+	f := s.formOf(t)
+	if f.embedded {
+		raw = unwrapped(raw)
+	}
+	if f.kind == reflect.Invalid || bare(raw) {
+		return
+	}
+	if f.kind == reflect.Struct {
+		s.unknownKeys(f, raw, path)
+		return
+	}
+	values, ok := elements(f.kind, raw)
+	if !ok {
+		s.note("unexpected shape: " + path)
+	}
+	for _, value := range values {
+		s.unknown(f.elem, value, path+"[]")
+	}
+}
+
+func (s *tally) unknownKeys(f form, raw json.RawMessage, path string) {
+	var object map[string]json.RawMessage
+	if json.Unmarshal(raw, &object) != nil {
+		s.note("unexpected shape: " + path)
+		return
+	}
+	for key, value := range object {
+		if t, ok := f.fields[strings.ToLower(key)]; ok {
+			s.unknown(t, value, join(path, key))
+		} else {
+			s.note("unknown key: " + join(path, key))
 		}
 	}
 }
@@ -130,16 +179,6 @@ func elements(want reflect.Kind, raw json.RawMessage) ([]json.RawMessage, bool) 
 		list = append(list, value)
 	}
 	return list, true
-}
-
-func fieldNamed(t reflect.Type, key string) (reflect.StructField, bool) {
-	for _, f := range reflect.VisibleFields(t) {
-		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if strings.EqualFold(name, key) {
-			return f, true
-		}
-	}
-	return reflect.StructField{}, false
 }
 
 // embedded is a value that a row holds as JSON, as JSON inside a string, or for a list as its only element.
