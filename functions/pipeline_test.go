@@ -19,13 +19,14 @@ import (
 
 // pipeline runs the stages in one process over the memory store, in the order in which events are said.
 type pipeline struct {
-	t       *testing.T
-	store   graph.Store
-	now     time.Time
-	tracker *tracker
-	stages  map[string]func(context.Context, event.Event) ([]event.Event, error)
-	asked   []graph.Collection
-	handled map[string]int
+	t         *testing.T
+	store     graph.Store
+	now       time.Time
+	tracker   *tracker
+	correlate *correlate.Stage
+	stages    map[string]func(context.Context, event.Event) ([]event.Event, error)
+	asked     []graph.Collection
+	handled   map[string]int
 }
 
 func newPipeline(t *testing.T) *pipeline {
@@ -34,8 +35,9 @@ func newPipeline(t *testing.T) *pipeline {
 	clock := func() time.Time { return p.now }
 	policy := decision.DefaultPolicy()
 	log := slog.New(slog.DiscardHandler)
+	p.correlate = &correlate.Stage{Store: p.store, Now: clock, Log: log}
 	p.stages = map[string]func(context.Context, event.Event) ([]event.Event, error){
-		"correlate":  (&correlate.Stage{Store: p.store, Now: clock, Log: log, Inventory: []string{"azure workloads"}}).Handle,
+		"correlate":  p.correlate.Handle,
 		"prioritize": (&prioritize.Stage{Store: p.store, Policy: func() *decision.Policy { return policy }, Now: clock, Log: log}).Handle,
 		"assign": (&assign.Stage{Store: p.store, Tracker: p.tracker, Policy: func() *decision.Policy { return policy }, Mode: assign.Auto,
 			Marker: assign.Marker{Key: []byte("0123456789abcdef")}, Process: "test", Now: clock, Log: log}).Handle,
@@ -52,11 +54,20 @@ func newPipeline(t *testing.T) *pipeline {
 // observe says an observation and lets the stages work until nothing is left to say.
 func (p *pipeline) observe(o graph.Observation) {
 	p.t.Helper()
-	events, err := event.NewObserved("/test", o)
+	events, err := event.NewObserved("/test", o, -1)
 	if err != nil {
 		p.t.Fatal(err)
 	}
 	p.settle(events)
+}
+
+// answer lets every source that was asked about a digest have nothing to say.
+func (p *pipeline) answer(d graph.Digest) {
+	for _, c := range p.asked {
+		if strings.HasSuffix(c.Scope, string(d)) {
+			p.observe(graph.Observation{Source: c.Source, ObservedAt: p.now, Scope: &graph.Scope{ID: c.Source + " " + c.Scope, Run: "answer", StartedAt: p.now, Complete: true}})
+		}
+	}
 }
 
 func (p *pipeline) settle(events []event.Event) {
@@ -179,6 +190,7 @@ func TestAlertBecomesAnIssueWithItsPath(t *testing.T) {
 		t.Errorf("before anything is known of production the rule is %s, want R8/…", s.Rule)
 	}
 	p.observe(graph.Observation{Source: "test", ObservedAt: p.now, Evidence: []graph.Evidence{built()}, Workloads: []graph.Workload{running()}})
+	p.answer(digestAPI)
 	s := p.summary("github-4711-dependabot-88")
 	if s.Tier != graph.P0 || s.Rule == "" || s.Running != graph.Yes || s.WorkloadsAll != 1 || len(s.Risks) != 2 || s.Issue == 0 {
 		t.Errorf("with an exposed workload: %+v", s)
@@ -208,6 +220,7 @@ func TestSameFactsInAnyOrderGiveTheSameGraph(t *testing.T) {
 			parts[i].Source, parts[i].ObservedAt = "test", p.now
 			p.observe(parts[i])
 		}
+		p.answer(digestAPI)
 		s := p.summary("github-4711-dependabot-88")
 		got := fmt.Sprint(s.Tier, s.Rule, s.Score, s.Risks, s.Workloads, s.Issue, len(p.tracker.issues))
 		if first == "" {
@@ -223,6 +236,7 @@ func TestRepeatingEverythingSaysNothing(t *testing.T) {
 	p := newPipeline(t)
 	all := graph.Observation{Source: "test", ObservedAt: p.now, Repositories: []graph.Repository{shop()}, Alerts: []graph.Alert{log4shell()}, Evidence: []graph.Evidence{built()}, Workloads: []graph.Workload{running()}}
 	p.observe(all)
+	p.answer(digestAPI)
 	before, edits := p.handled["prioritize"]+p.handled["assign"], p.tracker.edits
 	p.observe(all)
 	if after := p.handled["prioritize"] + p.handled["assign"]; after != before {
@@ -248,6 +262,7 @@ func TestLostAnswerOfACreationOpensNoSecondIssue(t *testing.T) {
 		return said, nil
 	}
 	p.observe(all)
+	p.answer(digestAPI)
 	if tries == 0 || len(p.tracker.issues) != 1 {
 		t.Errorf("%d failed tries, %d issues, want one issue", tries, len(p.tracker.issues))
 	}
@@ -271,6 +286,7 @@ func TestRuntimeFindingIsKnownByItsAlert(t *testing.T) {
 		t.Errorf("%d issues without a repository to open them on", len(p.tracker.issues))
 	}
 	p.observe(graph.Observation{Source: "test", ObservedAt: p.now, Repositories: []graph.Repository{shop()}, Evidence: []graph.Evidence{built()}, Alerts: []graph.Alert{log4shell()}})
+	p.answer(digestAPI)
 	if s := p.summary(seen.ID); s.Unmapped || !s.Known || s.Org != "github-org-1" {
 		t.Errorf("after the mapping and the alert: %+v", s)
 	}
@@ -288,8 +304,17 @@ func TestRuntimeFindingIsKnownByItsAlert(t *testing.T) {
 
 func TestAbsenceRetiresOnlyWhatACompleteScopeMissed(t *testing.T) {
 	p := newPipeline(t)
+	p.correlate.Inventory = []string{"azure workloads"}
 	w := running()
 	p.observe(graph.Observation{Source: "test", ObservedAt: p.now, Repositories: []graph.Repository{shop()}, Alerts: []graph.Alert{log4shell()}, Evidence: []graph.Evidence{built()}, Workloads: []graph.Workload{w}})
+	p.answer(digestAPI)
+	if len(p.tracker.issues) != 0 {
+		t.Error("an issue was opened before the first inventory was complete")
+	}
+	p.observe(graph.Observation{Source: "test", ObservedAt: p.now, Scope: &graph.Scope{ID: "azure workloads", Run: "r0", StartedAt: p.now, Complete: true}})
+	if len(p.tracker.issues) != 1 {
+		t.Errorf("%d issues after the first inventory, want 1", len(p.tracker.issues))
+	}
 	gone := []graph.Absence{{Kind: graph.KindWorkload, ID: string(w.ID)}}
 	p.now = p.now.Add(time.Hour)
 	p.observe(graph.Observation{Source: "test", ObservedAt: p.now, Absent: gone, Scope: &graph.Scope{ID: "azure workloads", Run: "r1", StartedAt: p.now}})

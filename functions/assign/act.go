@@ -105,3 +105,21 @@ func (c *work) update(ctx context.Context, p plan) error {
 }
 
 func why(p plan) string { return fmt.Sprintf("%s, due %s", p.tier, p.due) }
+
+// withdraw closes the issue of a remediation whose findings all turned out to belong to another repository.
+func (c *work) withdraw(ctx context.Context) error {
+	const reason = "its findings belong to another repository"
+	m := c.remediation
+	if m.Issue == nil || m.Issue.State == "closed" || m.Issue.Deleted || c.hold() != "" {
+		return nil
+	}
+	issue, err := c.Tracker.EditIssue(ctx, c.repository, m.Issue.Number, graph.IssueEdit{State: "closed", StateReason: "not_planned"})
+	if err != nil {
+		return fmt.Errorf("close issue #%d on %s: %w", m.Issue.Number, c.repository.FullName(), err)
+	}
+	return c.save(ctx, func(m *graph.Remediation) {
+		m.Issue.State, m.Issue.StateReason, m.Issue.UpdatedAt = "closed", "not_planned", issue.UpdatedAt
+		m.Status, m.Findings, m.Seen, m.Intent = graph.StatusAccepted, nil, nil, nil
+		m.Timeline = append(m.Timeline, graph.Entry{At: c.now, Actor: "throughline", What: "issue closed as not planned", Why: reason})
+	})
+}

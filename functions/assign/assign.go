@@ -121,7 +121,7 @@ func (s *Stage) open(ctx context.Context, due event.Due) (*work, error) {
 // settle takes the findings in, and acts when the issue does not show what it should.
 func (c *work) settle(ctx context.Context) error {
 	if len(c.findings) == 0 {
-		return nil
+		return c.withdraw(ctx)
 	}
 	plan := c.plan()
 	switch plan.action {

@@ -86,6 +86,8 @@ func (c *work) next(p plan) (action, string) {
 // hold tells why nothing may be written outside; empty when it may.
 func (c *work) hold() string {
 	switch {
+	case c.exposure.Provisional:
+		return "the first inventory is being taken"
 	case c.Mode == Observe:
 		return "observe mode: decided and shown, nothing is written outside"
 	case c.Mode == Approve && !c.remediation.Approved:

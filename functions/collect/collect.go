@@ -89,11 +89,12 @@ func (s *Stage) answer(ctx context.Context, c graph.Collection, got graph.Collec
 	page.Scope = &graph.Scope{ID: scopeID(c), Run: c.Run, StartedAt: c.StartedAt}
 	var out []event.Event
 	if page.Len() > 0 {
-		events, err := event.NewObserved(name, page)
+		events, err := event.NewObserved(name, page, c.Parts)
 		if err != nil {
 			return nil, err
 		}
 		out = append(out, events...)
+		c.Parts += len(events)
 	}
 	next, err := s.next(ctx, c, got, gone)
 	if err != nil {
@@ -124,6 +125,6 @@ func (s *Stage) next(ctx context.Context, c graph.Collection, got graph.Collecte
 	}
 	return event.NewObserved(name, graph.Observation{
 		Source: got.Observation.Source, ObservedAt: got.Observation.ObservedAt, Absent: append(gone, missing...),
-		Scope: &graph.Scope{ID: scopeID(c), Run: c.Run, StartedAt: c.StartedAt, Complete: true},
-	})
+		Scope: &graph.Scope{ID: scopeID(c), Run: c.Run, StartedAt: c.StartedAt, Complete: true, Part: c.Parts},
+	}, -1)
 }

@@ -44,7 +44,7 @@ func (s *Stage) Handle(ctx context.Context, e event.Event) ([]event.Event, error
 	if err := e.Into(&o); err != nil {
 		return nil, err
 	}
-	t := &tie{Stage: s, now: s.Now(), lags: map[graph.RepositoryID]*event.Lag{}}
+	t := &tie{Stage: s, now: s.Now(), cause: e.ID, lags: map[graph.RepositoryID]*event.Lag{}, asked: map[graph.Digest]bool{}, settled: map[graph.Digest]bool{}}
 	if o.Scope != nil {
 		t.scopeID = o.Scope.ID
 	}
@@ -58,7 +58,10 @@ func (s *Stage) Handle(ctx context.Context, e event.Event) ([]event.Event, error
 type tie struct {
 	*Stage
 	now     time.Time
+	cause   string // the event's id
 	scopeID string // of the run that observed; empty for a webhook
+	asked   map[graph.Digest]bool
+	settled map[graph.Digest]bool // digests whose origin has just been settled
 	lags    map[graph.RepositoryID]*event.Lag
 	touched []graph.RepositoryID // whose exposure must be looked at
 	follow  []graph.Collection
@@ -177,18 +180,25 @@ func parts(l event.Lag) []event.Lag {
 	return append(out, l)
 }
 
-// scope notes when a scope was last read to its end, and turns the inventory mark of the repositories when the first
-// complete inventory arrives.
+// scope notes when a scope was last read to its end, and sets the inventory mark when the first complete inventory was
+// taken in.
 func (t *tie) scope(ctx context.Context, sc *graph.Scope) error {
-	if sc == nil || !sc.Complete {
+	switch {
+	case sc == nil:
 		return nil
+	case !sc.Complete:
+		return t.page(ctx, *sc)
+	case ofOneThing(sc.ID):
+		return t.answered(ctx, sc.ID)
 	}
-	key := graph.StateKey("scopes", sc.ID)
-	_, _, err := graph.Update(ctx, t.Store, key, "scope", func(old graph.Versioned[graph.Scope]) (graph.Scope, bool, error) {
+	_, _, err := graph.Update(ctx, t.Store, graph.ScopeKey(sc.ID), "scope", func(old graph.Versioned[graph.Scope]) (graph.Scope, bool, error) {
 		return *sc, old.Value.StartedAt.Before(sc.StartedAt), nil
 	})
 	if err != nil {
 		return fmt.Errorf("note scope %s: %w", sc.ID, err)
 	}
-	return t.inventory(ctx, sc.ID)
+	if !slices.Contains(t.Inventory, sc.ID) {
+		return nil
+	}
+	return t.inventory(ctx)
 }

@@ -13,6 +13,7 @@ type origin struct {
 	digest   graph.Digest
 	members  []graph.Artifact
 	evidence []graph.Evidence // best first
+	open     bool             // sources are still being asked
 	runners  []graph.ExposedWorkload
 }
 
@@ -20,7 +21,7 @@ type origin struct {
 // image stands for its own repository.
 func (o origin) owner() graph.Evidence {
 	for _, e := range o.evidence {
-		if e.Counts() {
+		if e.Counts() && !o.open {
 			return e
 		}
 	}
@@ -50,6 +51,11 @@ func (t *tie) origin(ctx context.Context, d graph.Digest) (origin, error) {
 			return o, err
 		}
 		o.evidence = append(o.evidence, es...)
+		open, err := t.open(ctx, m.Digest)
+		if err != nil {
+			return o, err
+		}
+		o.open = o.open || open
 	}
 	graph.SortEvidence(o.evidence)
 	o.runners, err = graph.ListAll[graph.ExposedWorkload](ctx, t.Store, graph.Query{Container: graph.GraphContainer, Partition: graph.ArtifactPartition(d), Kind: graph.KindRunner})
@@ -143,6 +149,7 @@ func (t *tie) head(ctx context.Context, x *graph.Exposure) error {
 		x.Org, x.Public = graph.UnmappedOrg, false
 	}
 	x.Inventory, err = t.inventoried(ctx)
+	x.Provisional = len(t.Inventory) > 0 && !x.Inventory
 	return err
 }
 

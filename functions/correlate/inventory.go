@@ -3,6 +3,7 @@ package correlate
 import (
 	"context"
 	"slices"
+	"strconv"
 	"time"
 
 	"throughline/shared/graph"
@@ -21,18 +22,76 @@ func (t *tie) inventoried(ctx context.Context) (bool, error) {
 	return mark.Exists(), err
 }
 
-// inventory sets the mark once all scopes have been read. It then brings the mark into every exposure; those that have
-// it already cost one read, so that a crash half-way is made good by the next complete reading.
-func (t *tie) inventory(ctx context.Context, scope string) error {
-	if !slices.Contains(t.Inventory, scope) {
+// page notes that a message of an inventory scope was taken in, until the first inventory is complete. Messages overtake
+// each other, so the closing one alone does not tell that all were.
+func (t *tie) page(ctx context.Context, sc graph.Scope) error {
+	if !slices.Contains(t.Inventory, sc.ID) {
 		return nil
 	}
-	for _, id := range t.Inventory {
-		sc, err := graph.Get[graph.Scope](ctx, t.Store, graph.StateKey("scopes", id))
-		if err != nil || !sc.Exists() {
+	if done, err := t.inventoried(ctx); err != nil || done {
+		return err
+	}
+	key := graph.StateKey(takenPartition(sc), strconv.Itoa(sc.Part))
+	if err := put(ctx, t.Store, key, "taken", taken{sc.Part}); err != nil {
+		return err
+	}
+	return t.inventory(ctx)
+}
+
+// taken is the note of one message.
+type taken struct {
+	Part int `json:"part"`
+}
+
+func takenPartition(sc graph.Scope) string { return "taken:" + sc.ID + ":" + sc.Run }
+
+// whole tells whether every message of a closed scope was taken in.
+func (t *tie) whole(ctx context.Context, id string) (bool, error) {
+	sc, err := graph.Get[graph.Scope](ctx, t.Store, graph.ScopeKey(id))
+	if err != nil || !sc.Exists() {
+		return false, err
+	}
+	notes, err := graph.ListAll[taken](ctx, t.Store, graph.Query{Container: graph.StateContainer, Partition: takenPartition(sc.Value)})
+	return len(notes) >= sc.Value.Part, err
+}
+
+// inventory sets the mark once all scopes were read and taken in, and no origin is being asked for. It then brings the
+// mark into every exposure; those that have it already cost one read, so that a crash half-way is made good by the next
+// complete reading.
+func (t *tie) inventory(ctx context.Context) error {
+	done, err := t.inventoried(ctx)
+	if err != nil {
+		return err
+	}
+	if !done {
+		ready, err := t.ready(ctx)
+		if err != nil || !ready {
 			return err
 		}
 	}
+	return t.mark(ctx)
+}
+
+func (t *tie) ready(ctx context.Context) (bool, error) {
+	if len(t.Inventory) == 0 {
+		return false, nil
+	}
+	for _, id := range t.Inventory {
+		whole, err := t.whole(ctx, id)
+		if err != nil || !whole {
+			return false, err
+		}
+	}
+	asking, err := graph.ListAll[inquiry](ctx, t.Store, graph.Query{Container: graph.StateContainer, Partition: inquiries})
+	for _, i := range asking {
+		if len(i.Left) > 0 && t.now.Sub(i.At) <= inquiryPatience {
+			return false, err
+		}
+	}
+	return true, err
+}
+
+func (t *tie) mark(ctx context.Context) error {
 	_, _, err := graph.Update(ctx, t.Store, inventoryKey, "mark", func(old graph.Versioned[inventoryMark]) (inventoryMark, bool, error) {
 		return inventoryMark{t.now}, !old.Exists(), nil
 	})

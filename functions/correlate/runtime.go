@@ -66,11 +66,7 @@ func (t *tie) settleRuntime(ctx context.Context, f graph.RuntimeFinding) error {
 	if err := t.hold(ctx, f.Scope, graph.Absence{Kind: graph.KindRuntimeFinding, ID: string(f.Digest) + "|" + string(f.ID)}, f.State != graph.Open); err != nil {
 		return err
 	}
-	if f.Image != "" {
-		if err := t.artifact(ctx, graph.Artifact{Digest: f.Digest, Names: []string{imageName(f.Image)}, UpdatedAt: f.UpdatedAt}); err != nil {
-			return err
-		}
-	} else if err := t.known(ctx, f.Digest); err != nil {
+	if err := t.inquire(ctx, f.Digest, f.Image); err != nil {
 		return err
 	}
 	_, err := t.exposeDigest(ctx, f.Digest)
@@ -167,12 +163,14 @@ func (t *tie) evict(ctx context.Context, r graph.RepositoryID, f graph.FindingID
 	if err != nil {
 		return err
 	}
-	if err := t.drop(ctx, graph.SummaryKey(x.Value.Org, f)); err != nil {
-		return err
-	}
+	// The finding goes first: who writes its line afterwards looks whether it is still there.
 	if err := t.drop(ctx, key); err != nil {
 		return err
 	}
+	if err := t.drop(ctx, graph.SummaryKey(x.Value.Org, f)); err != nil {
+		return err
+	}
+	t.lagOf(r).Remediations = union(t.lagOf(r).Remediations, was.Value.Remediation)
 	_, _, err = t.expose(ctx, r, []graph.Digest{was.Value.Runtime.Digest})
 	return err
 }

@@ -180,6 +180,9 @@ func (t *tie) settleWorkload(ctx context.Context, w graph.Workload) ([]graph.Rep
 			t.follow = append(t.follow, graph.Collection{Source: "registry", Scope: "image:" + r.Image})
 			continue
 		}
+		if err := t.inquire(ctx, r.Digest, r.Image); err != nil {
+			return nil, err
+		}
 		if err := t.runner(ctx, w, r.Digest); err != nil {
 			return nil, err
 		}
@@ -198,33 +201,8 @@ func (t *tie) runner(ctx context.Context, w graph.Workload, d graph.Digest) erro
 	if !w.Runs(d) {
 		return t.drop(ctx, key)
 	}
-	if err := t.newDigest(ctx, w, d); err != nil {
-		return err
-	}
 	return put1(ctx, t.Store, key, graph.KindRunner, graph.ExposedWorkload{ID: w.ID, Path: w.Path, Name: w.Name, Kind: w.Kind,
 		Cluster: w.Cluster, Owner: w.Owner, Readings: w.Readings})
-}
-
-// newDigest makes sure that a running image has a document, and asks where it comes from when it is new to us.
-func (t *tie) newDigest(ctx context.Context, w graph.Workload, d graph.Digest) error {
-	a, err := graph.Get[graph.Artifact](ctx, t.Store, graph.ArtifactKey(d))
-	if err != nil || a.Exists() {
-		return err
-	}
-	for _, r := range w.Running {
-		if r.Digest == d && r.Image != "" {
-			if err := t.artifact(ctx, graph.Artifact{Digest: d, Names: []string{imageName(r.Image)}, UpdatedAt: t.now}); err != nil {
-				return err
-			}
-		}
-	}
-	t.follow = append(t.follow, graph.Collection{Source: "github", Scope: "digest:" + string(d)})
-	for _, r := range w.Running {
-		if r.Digest == d && r.Image != "" {
-			t.follow = append(t.follow, graph.Collection{Source: "registry", Scope: "image:" + imageName(r.Image) + "@" + string(d)})
-		}
-	}
-	return t.known(ctx, d)
 }
 
 // imageName is a reference without its tag and digest.

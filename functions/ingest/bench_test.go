@@ -40,14 +40,15 @@ func samples(b *testing.B) []sample {
 	return all
 }
 
-// floor does what every receiver must: read the body and verify it.
+// floor does what every receiver must, and as cheaply: read the body into a buffer that is there, and verify it.
 func floor(s *Stage) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		body, err := io.ReadAll(r.Body)
+		body, release, err := s.bodies.read(w, r)
 		if err != nil || s.Verifier.Verify(r.Header, body) != nil {
 			w.WriteHeader(http.StatusUnauthorized)
 			return
 		}
+		defer release()
 		w.WriteHeader(http.StatusAccepted)
 	})
 }
@@ -74,6 +75,7 @@ func BenchmarkHandler(b *testing.B) {
 				requests = append(requests, post(x.event, x.body, nil))
 			}
 			b.ReportAllocs()
+			before := spent()
 			for i := 0; b.Loop(); i++ {
 				r := requests[i%len(requests)]
 				r.Body = io.NopCloser(bytes.NewReader(all[i%len(all)].body))
@@ -82,6 +84,7 @@ func BenchmarkHandler(b *testing.B) {
 					b.Fatal(w.status)
 				}
 			}
+			b.ReportMetric(float64((spent()-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
 		})
 	}
 }
@@ -97,11 +100,13 @@ func BenchmarkDecode(b *testing.B) {
 		b.Run(x.event, func(b *testing.B) {
 			b.SetBytes(int64(len(x.body)))
 			b.ReportAllocs()
+			before := spent()
 			for b.Loop() {
 				if _, err := s.Decoder.Decode(d, x.body, now); err != nil {
 					b.Fatal(err)
 				}
 			}
+			b.ReportMetric(float64((spent()-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
 		})
 	}
 }
@@ -120,6 +125,15 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
+// spent is the CPU time of this process: on a busy machine the clock on the wall tells little.
+func spent() time.Duration {
+	var u syscall.Rusage
+	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+}
+
 func serveBench(kind string) error {
 	s, _ := newStage()
 	s.Publish = func(context.Context, []event.Event) error { return nil }
@@ -130,12 +144,7 @@ func serveBench(kind string) error {
 		mux.Handle("/ingest/", floor(s))
 	}
 	mux.HandleFunc("/cpu", func(w http.ResponseWriter, _ *http.Request) {
-		var u syscall.Rusage
-		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &u); err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		fmt.Fprint(w, time.Duration(u.Utime.Nano()+u.Stime.Nano()).Nanoseconds())
+		fmt.Fprint(w, spent().Nanoseconds())
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

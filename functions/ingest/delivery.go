@@ -1,7 +1,9 @@
 package ingest
 
 import (
+	"encoding/json"
 	"errors"
+	"log/slog"
 	"net/http"
 	"strconv"
 
@@ -48,7 +50,8 @@ func (s *Stage) delivery(w http.ResponseWriter, r *http.Request) answer {
 	if err != nil {
 		return unencodable(err)
 	}
-	s.Log.InfoContext(r.Context(), "delivery taken", "event", d.Event, "action", got.Action, "delivery", d.GUID, "events", len(events))
+	s.Log.LogAttrs(r.Context(), slog.LevelInfo, "delivery taken", slog.String("event", d.Event), slog.String("action", got.Action),
+		slog.String("delivery", d.GUID), slog.Int("events", len(events)))
 	return s.publish(r.Context(), events)
 }
 
@@ -68,16 +71,15 @@ func unencodable(err error) answer {
 	return answer{status: http.StatusInternalServerError, reason: "encode", text: "the events do not encode", err: err}
 }
 
+// small is how large an observation may be to go into one message without a second look. Nearly all are.
+const small = 32 << 10
+
 // newEvents makes the events of one delivery. Their ids follow from key and index, so that the same delivery makes the
 // same ids again.
 func newEvents(o graph.Observation, follow []graph.Collection, key, trace string) ([]event.Event, error) {
-	var events []event.Event
-	if o.Len() > 0 {
-		observed, err := event.NewObserved(name, o, -1)
-		if err != nil {
-			return nil, err
-		}
-		events = observed
+	events, err := observed(o)
+	if err != nil {
+		return nil, err
 	}
 	for _, c := range follow {
 		e, err := event.NewCollect(name, c)
@@ -91,4 +93,19 @@ func newEvents(o graph.Observation, follow []graph.Collection, key, trace string
 		events[i].Trace = trace
 	}
 	return events, nil
+}
+
+// observed is what event.NewObserved makes, with the encoding of a small observation done once.
+func observed(o graph.Observation) ([]event.Event, error) {
+	if o.Len() == 0 {
+		return nil, nil
+	}
+	raw, err := json.Marshal(o)
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) > small {
+		return event.NewObserved(name, o, -1)
+	}
+	return []event.Event{{Type: event.Observed, Source: name, Subject: o.Source, Time: o.ObservedAt, Data: raw}}, nil
 }

@@ -88,7 +88,7 @@ func workloadDecision(e decision.Explanation, name string) (graph.WorkloadDecisi
 func (r *round) stabilise(d *graph.Decision, f graph.Finding, top decision.Explanation) {
 	var history []graph.TierSpan
 	reached := decision.Reached{}
-	if f.Decision != nil {
+	if f.Decision != nil && !f.Decision.Provisional {
 		history, reached = f.Decision.History, decision.Reached(f.Decision.Reached)
 	}
 	if len(history) == 0 || history[len(history)-1].Tier != d.Tier {
@@ -103,6 +103,7 @@ func (r *round) stabilise(d *graph.Decision, f graph.Finding, top decision.Expla
 		changes[i] = decision.TierChange{At: h.At, Tier: h.Tier, Cause: decision.Cause(h.Cause), By: h.By, Reason: h.Reason}
 	}
 	now := decision.Reach(reached, changes)
+	d.Provisional = r.exposure.Provisional
 	d.Published = decision.Publish(changes, r.now, r.policy.Hold())
 	due, dated := decision.Clock{Reached: now, Detected: f.FirstSeen}.Due(d.Published, r.policy)
 	if dated {

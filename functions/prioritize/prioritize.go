@@ -55,6 +55,9 @@ func (s *Stage) Handle(ctx context.Context, e event.Event) ([]event.Event, error
 	if err := r.findings(ctx, l.Findings); err != nil {
 		return nil, fmt.Errorf("prioritize %s: %w", l.Repository, err)
 	}
+	if err := r.bereaved(ctx, l.Remediations); err != nil {
+		return nil, fmt.Errorf("prioritize %s: %w", l.Repository, err)
+	}
 	if !l.Exposure {
 		return r.events, nil
 	}
@@ -124,7 +127,7 @@ func (r *round) walk(ctx context.Context, l event.Lag) error {
 		l.Cursor = string(f.ID)
 	}
 	if cursor != "" || len(page) == pageSize {
-		l.Findings = nil
+		l.Findings, l.Remediations = nil, nil
 		e, err := event.NewLag(name, l)
 		r.events = append(r.events, e)
 		return err

@@ -2,6 +2,7 @@ package prioritize
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"throughline/shared/decision"
@@ -19,6 +20,9 @@ func (r *round) publish(ctx context.Context, f graph.Finding, was *graph.Decisio
 	if err := graph.SaveSummary(ctx, r.Store, graph.Summarise(f, r.exposure, m)); err != nil {
 		return err
 	}
+	if moved, err := r.moved(ctx, f); err != nil || moved {
+		return err
+	}
 	if !r.lags(f, m) || r.due[f.Remediation] {
 		return nil
 	}
@@ -26,6 +30,24 @@ func (r *round) publish(ctx context.Context, f graph.Finding, was *graph.Decisio
 	e, err := event.NewDue(name, event.Due{Repository: f.Repository, Remediation: f.Remediation, Version: versionIn(f)})
 	r.events = append(r.events, e)
 	return err
+}
+
+// moved tells whether correlate gave a runtime finding to another repository meanwhile, and takes back the line that was
+// just written for it.
+func (r *round) moved(ctx context.Context, f graph.Finding) (bool, error) {
+	if f.Runtime == nil {
+		return false, nil
+	}
+	now, err := graph.Get[graph.Finding](ctx, r.Store, graph.FindingKey(f.Repository, f.ID))
+	if err != nil || now.Exists() {
+		return false, err
+	}
+	key := graph.SummaryKey(r.exposure.Org, f.ID)
+	err = r.Store.Write(ctx, graph.Write{Key: key, Kind: graph.KindSummary, ETag: graph.Any})
+	if errors.Is(err, graph.ErrNotFound) {
+		err = nil
+	}
+	return true, err
 }
 
 // remediation reads the remediation of a finding. A new finding that asks for no issue cannot have one: no read.
@@ -42,7 +64,7 @@ func (r *round) remediation(ctx context.Context, f graph.Finding, was *graph.Dec
 
 // wantsIssue tells whether the policy asks for an issue for this finding.
 func (r *round) wantsIssue(f graph.Finding) bool {
-	if f.State != graph.Open || f.Decision == nil || !f.Repository.Mapped() || len(f.Known) > 0 {
+	if r.exposure.Provisional || f.State != graph.Open || f.Decision == nil || !f.Repository.Mapped() || len(f.Known) > 0 {
 		return false
 	}
 	return slices.Contains(r.policy.Actions(f.Decision.Published, f.FixExists()), decision.ActionIssue)
@@ -54,6 +76,26 @@ func (r *round) lags(f graph.Finding, m *graph.Remediation) bool {
 		return r.wantsIssue(f)
 	}
 	return m.Seen[f.ID] != versionIn(f) || m.Unsettled()
+}
+
+// bereaved passes on remediations that lost a finding to another repository.
+func (r *round) bereaved(ctx context.Context, ids []graph.RemediationID) error {
+	for _, id := range ids {
+		m, err := graph.Get[graph.Remediation](ctx, r.Store, graph.RemediationKey(r.exposure.Repository, id))
+		if err != nil {
+			return err
+		}
+		if !m.Exists() || r.due[id] {
+			continue
+		}
+		r.due[id] = true
+		e, err := event.NewDue(name, event.Due{Repository: r.exposure.Repository, Remediation: id})
+		if err != nil {
+			return err
+		}
+		r.events = append(r.events, e)
+	}
+	return nil
 }
 
 // versionIn is what the remediation notes of a finding: its state and the version of its decision.

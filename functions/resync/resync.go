@@ -69,12 +69,12 @@ func (s *Stage) Start(ctx context.Context) ([]event.Event, error) {
 }
 
 func (s *Stage) root(ctx context.Context, root graph.Collection, now bool) (event.Event, bool, error) {
-	read, err := graph.Get[graph.Scope](ctx, s.Store, graph.StateKey("scopes", root.Source+" "+root.Scope))
+	read, err := graph.Get[graph.Scope](ctx, s.Store, graph.ScopeKey(root.Source+" "+root.Scope))
 	if err != nil {
 		return event.Event{}, false, err
 	}
 	begun := false
-	run, _, err := graph.Update(ctx, s.Store, graph.StateKey("runs", root.Source+" "+root.Scope), "run", func(old graph.Versioned[Run]) (Run, bool, error) {
+	run, _, err := graph.Update(ctx, s.Store, graph.RunKey(root.Source+" "+root.Scope), "run", func(old graph.Versioned[Run]) (Run, bool, error) {
 		next, due := s.next(old, read.Value.Run, now)
 		begun = due
 		return next, due, nil

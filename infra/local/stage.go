@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"throughline/infra/local/cosmosdb"
@@ -108,10 +110,19 @@ func (s *stage) start(ctx context.Context) error {
 			continue
 		}
 		if err := s.startPart(ctx, part); err != nil {
-			return err
+			return s.withFlag(part, err)
 		}
 	}
 	return nil
+}
+
+// withFlag names the flag that mends a port in use.
+func (s *stage) withFlag(part string, err error) error {
+	if !errors.Is(err, syscall.EADDRINUSE) && !strings.Contains(err.Error(), "in use") || strings.Contains(err.Error(), "-port-") {
+		return err
+	}
+	flags := map[string]string{"servicebus": "-port-servicebus or -port-servicebus-admin", "cosmosdb": "-port-cosmos", "demo": "-port-github or -port-azure", "functionapp": "-port-functions"}
+	return fmt.Errorf("%w (%s)", err, flags[part])
 }
 
 func (s *stage) startPart(ctx context.Context, part string) (err error) {

@@ -12,11 +12,16 @@ const (
 	maxBytes = 200 << 10
 )
 
-// NewObserved makes as many Observed events as the observation needs. The scope mark goes with each part; only the last
-// part may close the page.
-func NewObserved(source string, o graph.Observation) ([]Event, error) {
+// NewObserved makes as many Observed events as the observation needs. The scope mark goes with each of them; their parts
+// are numbered after those said before. A negative number leaves the part as it is.
+func NewObserved(source string, o graph.Observation, before int) ([]Event, error) {
 	var events []Event
-	for _, part := range split(o) {
+	for i, part := range split(o) {
+		if part.Scope != nil && before >= 0 {
+			scope := *part.Scope
+			scope.Part = before + i + 1
+			part.Scope = &scope
+		}
 		e, err := New(Observed, source, part.Source, part)
 		if err != nil {
 			return nil, err

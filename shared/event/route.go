@@ -50,7 +50,9 @@ type Lag struct {
 	Repository graph.RepositoryID `json:"repository"`
 	Findings   []graph.FindingID  `json:"findings,omitempty"`
 	Exposure   bool               `json:"exposure,omitempty"`
-	Cursor     string             `json:"cursor,omitempty"`
+	// Remediations lost a finding to another repository.
+	Remediations []graph.RemediationID `json:"remediations,omitempty"`
+	Cursor       string                `json:"cursor,omitempty"`
 	// Version is the exposure that a walk over the findings began with.
 	Version string `json:"version,omitempty"`
 }

@@ -19,6 +19,9 @@ type Exposure struct {
 	Observed bool `json:"observed,omitempty"`
 	// Inventory is true once every connected scope was read to its end: only then is "not deployed" a fact.
 	Inventory bool `json:"inventory,omitempty"`
+	// Provisional is true while the first inventory is being taken: decisions are shown, but nothing is opened and no
+	// tier is held, because what is not known yet may turn every one of them.
+	Provisional bool `json:"provisional,omitempty"`
 	// Version is the hash of everything above: equal content, equal version.
 	Version string `json:"version"`
 	// Decided is the version for which prioritize has looked at every finding; the findings lag while it differs.

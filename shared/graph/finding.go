@@ -71,7 +71,9 @@ type Decision struct {
 	Due       string    `json:"due"` // 3d, 14d+triage, upgrade, none
 	DueAt     time.Time `json:"dueAt,omitzero"`
 	Triage    bool      `json:"triage,omitempty"`
-	Running   Answer    `json:"running"`
+	// Provisional decisions were made before the first inventory was complete; they leave no history.
+	Provisional bool   `json:"provisional,omitempty"`
+	Running     Answer `json:"running"`
 	// Workloads has one entry for each workload, most urgent first; Explanation of each is in the form of the public rule.
 	Workloads []WorkloadDecision `json:"workloads"`
 	History   []TierSpan         `json:"history,omitempty"`

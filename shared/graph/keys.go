@@ -73,15 +73,38 @@ func SummaryKey(o OrgID, f FindingID) Key { return Key{WorklistContainer, string
 // StateKey names a document of the state container.
 func StateKey(partition, id string) Key { return Key{StateContainer, partition, id} }
 
-// NameKey names the document that tells which repository bears a full name on a host now.
-func NameKey(host, fullName string) Key {
-	return StateKey("names", host+":"+strings.ReplaceAll(strings.ToLower(fullName), "/", ":"))
-}
-
 // HeldPartition lists what a collect scope holds, so that its next complete reading can tell what is missing.
 func HeldPartition(scope string) string { return "held:" + scope }
 
 // HeldKey names an entry of the list of a scope.
 func HeldKey(scope string, a Absence) Key {
-	return StateKey(HeldPartition(scope), string(a.Kind)+"-"+strings.ReplaceAll(a.ID, "/", ":"))
+	return StateKey(HeldPartition(scope), safeID(string(a.Kind)+"-"+a.ID))
+}
+
+// ScopeKey names the note of when a scope was last read to its end.
+func ScopeKey(scope string) Key { return StateKey("scopes", safeID(scope)) }
+
+// RunKey names the note of the last run over a root.
+func RunKey(root string) Key { return StateKey("runs", safeID(root)) }
+
+// longestID leaves room for what a store adds; Cosmos DB takes 255 characters.
+const longestID = 200
+
+// safeID makes a text fit for a document id: what an address cannot carry becomes a hash behind the readable rest.
+func safeID(s string) string {
+	clean := strings.Map(func(r rune) rune {
+		if r <= ' ' || strings.ContainsRune(`/\?#%`, r) {
+			return '.'
+		}
+		return r
+	}, s)
+	if clean == s && len(s) <= longestID {
+		return s
+	}
+	return clean[:min(len(clean), longestID-18)] + "." + shortHash(s, 16)
+}
+
+// NameKey names the document that tells which repository bears a full name on a host now.
+func NameKey(host, fullName string) Key {
+	return StateKey("names", host+":"+strings.ReplaceAll(strings.ToLower(fullName), "/", ":"))
 }

@@ -32,6 +32,8 @@ type Scope struct {
 	StartedAt time.Time `json:"startedAt"`
 	// Complete is set once every page was read without error.
 	Complete bool `json:"complete,omitempty"`
+	// Part numbers the messages of a run from 1; on the closing one it is how many there were before it.
+	Part int `json:"part,omitempty"`
 }
 
 // WorkloadReading is a reading for the workload with that resource path, or for all workloads running a digest.
@@ -87,6 +89,7 @@ type Collection struct {
 	Cursor string `json:"cursor,omitempty"` // opaque to everybody but the source; empty: the first page
 	Run    string `json:"run,omitempty"`    // empty: a run of its own
 	Page   int    `json:"page,omitempty"`
+	Parts  int    `json:"parts,omitempty"` // messages that the pages before it were said in
 	// StartedAt is when the run began.
 	StartedAt time.Time `json:"startedAt,omitzero"`
 }
