@@ -72,32 +72,3 @@ func AppendFrame(b []byte, kind byte, channel uint16, p Performative) []byte {
 
 // TransferOverhead bounds what a transfer frame needs beside its payload.
 const TransferOverhead = 8 + 3 + 9 + 5 + 5 + 2 + 32 + 5 + 2
-
-// AppendTransfer appends the frames of at most max bytes that carry payload; t.Payload and t.More are ignored.
-// It returns the number of frames, which is what the session window counts.
-func AppendTransfer(b []byte, channel uint16, t Transfer, payload []byte, max int) ([]byte, uint32) {
-	room, frames := max-TransferOverhead, uint32(0)
-	for {
-		part := payload[:min(room, len(payload))]
-		payload = payload[len(part):]
-		t.Payload, t.More = part, len(payload) > 0
-		b = AppendFrame(b, FrameAMQP, channel, &t)
-		if frames++; !t.More {
-			return b, frames
-		}
-		t.HasDeliveryID = false
-	}
-}
-
-// FramesOf is the number of frames that AppendTransfer makes of n bytes.
-func FramesOf(n, max int) uint32 {
-	room := max - TransferOverhead
-	return uint32(1 + (n-1+boolInt(n == 0))/room)
-}
-
-func boolInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}

@@ -43,6 +43,7 @@ func (b *Broker) tick() int64 {
 	t := now()
 	next := t + longSleep.Milliseconds()
 	if b.usable() == nil {
+		next = min(next, b.deleteIdle(t))
 		for _, q := range b.queues {
 			q.sweep(t)
 			if at := q.appointment(); at > 0 && at < next {
@@ -174,4 +175,44 @@ func (q *Queue) appointment() int64 {
 		sooner(s.until)
 	}
 	return at
+}
+
+// deleteIdle deletes the entities that nobody has used for their AutoDeleteOnIdle, and returns when the next may
+// have to go.
+func (b *Broker) deleteIdle(t int64) int64 {
+	next := t + longSleep.Milliseconds()
+	for _, e := range b.entities {
+		span := e.desc.AutoDeleteOnIdle.millis()
+		if span == 0 {
+			continue
+		}
+		at := max(e.created, e.updated, e.accessed) + span
+		if at > t || e.busy() {
+			next = min(next, max(at, t+1000))
+			continue
+		}
+		b.log.Info("entity deleted, it was idle", "entity", e.Path())
+		tr := &transaction{}
+		for _, s := range append([]*Entity(nil), e.subs...) {
+			b.uninstall(tr, s)
+		}
+		b.uninstall(tr, e)
+		b.commit(tr, nil)
+	}
+	return next
+}
+
+// busy tells whether somebody receives from e or, of a topic, from one of its subscriptions.
+func (e *Entity) busy() bool {
+	for _, q := range e.queues() {
+		if len(q.consumers)+len(q.waiters)+len(q.held) > 0 {
+			return true
+		}
+	}
+	for _, s := range e.subs {
+		if s.busy() {
+			return true
+		}
+	}
+	return false
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"container/heap"
 	"fmt"
 
 	"throughline/infra/local/servicebus/amqp"
@@ -105,6 +106,10 @@ func (q *Queue) postpone(t *transaction, m *message) {
 		m.state = Deferred
 		q.tally(m, 1)
 		t.deferred(m, q)
+	}
+	if m.at > 0 && m.index < 0 { // its time came while it was locked
+		heap.Push(&q.times, m)
+		q.b.alarm(m.at)
 	}
 }
 

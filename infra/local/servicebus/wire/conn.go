@@ -37,7 +37,8 @@ type conn struct {
 	channels map[uint16]*session // written by the reader, read under mu by others
 	replies  map[string]*link    // receivers of answers by their address
 	peerMax  int
-	last     bool // nothing is written after what is in out
+	beat     time.Duration // between two signs of life
+	last     bool          // nothing is written after what is in out
 	wake     chan struct{}
 	queued   atomic.Int64
 	stalled  atomic.Bool
@@ -46,7 +47,7 @@ type conn struct {
 
 func newConn(s *Server, nc net.Conn) *conn {
 	c := &conn{s: s, nc: nc, in: bufio.NewReaderSize(nc, 32<<10), channels: map[uint16]*session{}, replies: map[string]*link{},
-		peerMax: amqp.MinFrameSize, wake: make(chan struct{}, 1), ended: make(chan struct{})}
+		peerMax: amqp.MinFrameSize, beat: heartbeat, wake: make(chan struct{}, 1), ended: make(chan struct{})}
 	c.frames = amqp.FrameReader{R: c.in, Max: maxFrameSize}
 	return c
 }
@@ -172,6 +173,9 @@ func (c *conn) open(o *amqp.Open) error {
 	}
 	c.mu.Lock()
 	c.peerMax = int(min(o.MaxFrameSize, maxFrameSize))
+	if o.IdleTimeout > 0 {
+		c.beat = max(min(heartbeat, time.Duration(o.IdleTimeout)*time.Millisecond/2), 100*time.Millisecond)
+	}
 	c.mu.Unlock()
 	c.post(0, &amqp.Open{ContainerID: rand.Text(), MaxFrameSize: maxFrameSize, ChannelMax: min(channelMax, o.ChannelMax),
 		IdleTimeout: uint32(idleTimeout.Milliseconds())})

@@ -80,13 +80,13 @@ func (c *conn) write() {
 			c.frame(amqp.FrameAMQP, 0, nil)
 		}
 		c.mu.Lock()
-		b, last := c.out, c.last
+		b, last, pause := c.out, c.last, c.beat
 		c.out = spare[:0]
 		c.mu.Unlock()
 		if !c.send(b) || last {
 			return
 		}
-		beat.Reset(heartbeat)
+		beat.Reset(pause)
 		if spare = b; cap(spare) > high {
 			spare = nil
 		}
