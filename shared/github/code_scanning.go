@@ -19,7 +19,7 @@ func readCodeScanning(c *scan.Cursor) Alert {
 		case "rule":
 			a.rule(c)
 		case "tool":
-			a.Code.Tool = readName(c)
+			a.Code.Tool = c.StringField("name")
 		case "most_recent_instance":
 			instance = readInstance(c)
 		case "instances": // older GitHub Enterprise Server
@@ -108,7 +108,7 @@ func readInstance(c *scan.Cursor) instance {
 		case "state":
 			in.state = codeState(c.String())
 		case "message":
-			in.message = readField(c, "text")
+			in.message = c.StringField("text")
 		case "location":
 			for c.Object(); c.Field(); {
 				switch string(c.Key()) {
@@ -129,18 +129,4 @@ func (in instance) into(a *Alert) {
 	if a.State == "" {
 		a.State = in.state
 	}
-}
-
-// readName reads the name of an object such as a tool.
-func readName(c *scan.Cursor) string { return readField(c, "name") }
-
-// readField reads one string field of an object.
-func readField(c *scan.Cursor, field string) string {
-	var value string
-	for c.Object(); c.Field(); {
-		if string(c.Key()) == field {
-			value = c.String()
-		}
-	}
-	return value
 }

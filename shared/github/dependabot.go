@@ -90,16 +90,16 @@ func (a *Alert) advisory(c *scan.Cursor) {
 				a.Severity = word
 			}
 		case "cvss":
-			d.CVSS = add(d.CVSS, readField(c, "vector_string"))
+			d.CVSS = add(d.CVSS, c.StringField("vector_string"))
 		case "cvss_severities":
 			for c.Object(); c.Field(); {
-				d.CVSS = add(d.CVSS, readField(c, "vector_string"))
+				d.CVSS = add(d.CVSS, c.StringField("vector_string"))
 			}
 		case "epss":
 			readEPSS(c, d)
 		case "cwes":
 			for c.Array(); c.Element(); {
-				if n, ok := cwe(readField(c, "cwe_id")); ok && !slices.Contains(d.CWEs, n) {
+				if n, ok := cwe(c.StringField("cwe_id")); ok && !slices.Contains(d.CWEs, n) {
 					d.CWEs = append(d.CWEs, n)
 				}
 			}
@@ -169,7 +169,7 @@ func (a *Alert) vulnerability(c *scan.Cursor) {
 			if c.IsString() {
 				d.FixedIn = c.String()
 			} else {
-				d.FixedIn = readField(c, "identifier")
+				d.FixedIn = c.StringField("identifier")
 			}
 		}
 	}

@@ -47,7 +47,7 @@ func ReadIssue(c *scan.Cursor) Issue {
 		case "user":
 			i.Creator = ReadAccount(c)
 		case "performed_via_github_app":
-			i.App = readID(c)
+			i.App = c.IntField("id")
 		case "pull_request":
 			i.IsPullRequest = c.IsObject()
 		case "updated_at":
@@ -72,19 +72,8 @@ func readLabels(c *scan.Cursor) []string {
 		if c.IsString() {
 			all = add(all, c.String())
 		} else {
-			all = add(all, readName(c))
+			all = add(all, c.StringField("name"))
 		}
 	}
 	return all
-}
-
-// readID reads the numeric id of an object.
-func readID(c *scan.Cursor) int64 {
-	var id int64
-	for c.Object(); c.Field(); {
-		if string(c.Key()) == "id" {
-			id = c.Int()
-		}
-	}
-	return id
 }

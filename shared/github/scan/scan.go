@@ -108,12 +108,9 @@ func (c *Cursor) Field() bool {
 	if !c.next('}') {
 		return false
 	}
-	i, raw, escaped := c.text(c.pos)
-	if c.err != nil {
+	i, ok := c.readKey()
+	if !ok {
 		return false
-	}
-	if c.key = raw; escaped {
-		c.key = unescape(raw)
 	}
 	i = c.space(i)
 	if i >= len(c.data) || c.data[i] != ':' {
@@ -126,6 +123,21 @@ func (c *Cursor) Field() bool {
 	}
 	c.waiting = true
 	return true
+}
+
+// readKey reads a field's name and gives the place after it.
+func (c *Cursor) readKey() (int, bool) {
+	if c.data[c.pos] == '"' {
+		if end := plain(c.data, c.pos+1); end < len(c.data) && c.data[end] == '"' {
+			c.key = c.data[c.pos+1 : end]
+			return end + 1, true
+		}
+	}
+	i, raw, escaped := c.text(c.pos)
+	if c.key = raw; escaped {
+		c.key = unescape(raw)
+	}
+	return i, c.err == nil
 }
 
 // Key is the name of the field that Field went to, until the cursor moves.
@@ -210,6 +222,28 @@ func (c *Cursor) Time() time.Time {
 	return t.UTC()
 }
 
+// StringField reads one string field of the object at the cursor and skips the others.
+func (c *Cursor) StringField(name string) string {
+	value := ""
+	for c.Object(); c.Field(); {
+		if string(c.key) == name {
+			value = c.String()
+		}
+	}
+	return value
+}
+
+// IntField reads one whole number of the object at the cursor and skips the other fields.
+func (c *Cursor) IntField(name string) int64 {
+	value := int64(0)
+	for c.Object(); c.Field(); {
+		if string(c.key) == name {
+			value = c.Int()
+		}
+	}
+	return value
+}
+
 // Raw reads any value as it is written, a slice of the text.
 func (c *Cursor) Raw() []byte {
 	start := c.pos
@@ -257,7 +291,12 @@ func (c *Cursor) next(closing byte) bool {
 		return false
 	}
 	if c.waiting {
-		if c.Skip(); c.err != nil {
+		if c.data[c.pos] == '"' {
+			c.moved(c.pass(c.pos))
+		} else {
+			c.Skip()
+		}
+		if c.err != nil {
 			return false
 		}
 	}

@@ -147,20 +147,31 @@ const (
 	spaces = ones * ' '
 )
 
-// space gives the first place from i that is not JSON space. Pretty-printed payloads are one third spaces.
+// space gives the first place from i that is not JSON space.
 func (c *Cursor) space(i int) int {
-	for i < len(c.data) {
-		switch c.data[i] {
+	if i < len(c.data) && c.data[i] > ' ' {
+		return i
+	}
+	return pastSpace(c.data, i)
+}
+
+// pastSpace takes runs of blanks eight at a time: pretty-printed payloads are one third blanks.
+func pastSpace(data []byte, i int) int {
+	for i < len(data) {
+		switch data[i] {
 		case ' ':
-			if len(c.data)-i >= 8 && binary.LittleEndian.Uint64(c.data[i:]) == spaces {
+			if len(data)-i < 8 {
+				i++
+			} else if others := binary.LittleEndian.Uint64(data[i:]) ^ spaces; others == 0 {
 				i += 8
-				continue
+			} else {
+				i += bits.TrailingZeros64(others) / 8
 			}
 		case '\n', '\t', '\r':
+			i++
 		default:
 			return i
 		}
-		i++
 	}
 	return i
 }
@@ -185,6 +196,11 @@ func plain(data []byte, i int) int {
 
 // pass gives the place after the string at i.
 func (c *Cursor) pass(i int) int {
+	if i < len(c.data) && c.data[i] == '"' {
+		if end := plain(c.data, i+1); end < len(c.data) && c.data[end] == '"' {
+			return end + 1 // no escapes: nearly always
+		}
+	}
 	end, _, _ := c.text(i)
 	return end
 }

@@ -15,11 +15,7 @@ func (p *payload) readAlert(c *scan.Cursor) {
 		}
 	}
 	if p.event == "repository_vulnerability_alert" {
-		for c.Object(); c.Field(); {
-			if string(c.Key()) == "number" {
-				p.alert.Number = int(c.Int())
-			}
-		}
+		p.alert.Number = int(c.IntField("number"))
 	}
 }
 

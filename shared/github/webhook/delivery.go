@@ -20,14 +20,15 @@ type Delivery struct {
 // maxEvent is longer than any event name of GitHub.
 const maxEvent = 64
 
-// Headers reads the headers of a delivery. Every error is a *Refusal.
+// Headers reads the headers of a delivery. Their names stand here in the spelling of net/http, which then need not be
+// made anew for each. Every error is a *Refusal.
 func Headers(header http.Header) (Delivery, error) {
 	d := Delivery{
-		Event:      header.Get("X-GitHub-Event"),
-		GUID:       strings.ToLower(header.Get("X-GitHub-Delivery")),
-		Hook:       short(header.Get("X-GitHub-Hook-ID")),
-		Target:     short(header.Get("X-GitHub-Hook-Installation-Target-ID")),
-		TargetType: short(header.Get("X-GitHub-Hook-Installation-Target-Type")),
+		Event:      header.Get("X-Github-Event"),
+		GUID:       strings.ToLower(header.Get("X-Github-Delivery")),
+		Hook:       short(header.Get("X-Github-Hook-Id")),
+		Target:     short(header.Get("X-Github-Hook-Installation-Target-Id")),
+		TargetType: short(header.Get("X-Github-Hook-Installation-Target-Type")),
 	}
 	if !isEvent(d.Event) {
 		return d, malformed("X-GitHub-Event is missing or not an event name")

@@ -13,18 +13,21 @@ const label = "throughline"
 // sayIssue observes an issue of ours. Everybody's other issues are none of our business.
 func sayIssue(p *payload, r *Result) {
 	id := p.identity()
-	if p.issue.Number < 1 || !id.Valid() {
+	if p.issue == nil || p.issue.Number < 1 || !id.Valid() {
 		r.skip("issue without a number or a repository")
 		return
 	}
-	if !p.decoder.ours(p.issue) {
+	if !p.decoder.ours(*p.issue) {
 		return
 	}
 	noun := p.issue.Noun(id)
-	noun.Actor, noun.Own = p.sender.Login, p.decoder.echo(p.sender, p.issue)
+	noun.Actor, noun.Own = p.sender.Login, p.decoder.echo(p.sender, *p.issue)
 	noun.Deleted = p.action == "deleted" || p.action == "transferred"
 	r.Observation.Issues = append(r.Observation.Issues, noun)
-	if next := p.moved.repository.Identity(p.decoder.Host); p.action == "transferred" && next.Valid() && p.moved.issue.Number > 0 {
+	if p.moved == nil || p.action != "transferred" {
+		return
+	}
+	if next := p.moved.repository.Identity(p.decoder.Host); next.Valid() && p.moved.issue.Number > 0 {
 		went := p.moved.issue.Noun(next)
 		went.Actor, went.Own = noun.Actor, noun.Own
 		r.Observation.Issues = append(r.Observation.Issues, went)
@@ -53,7 +56,7 @@ func (d Decoder) isBot(a github.Account) bool {
 // of bots, which fix without saying.
 func sayPullRequest(p *payload, r *Result) {
 	id := p.identity()
-	if p.pull.Number < 1 || !id.Valid() {
+	if p.pull == nil || p.pull.Number < 1 || !id.Valid() {
 		r.skip("pull request without a number or a repository")
 		return
 	}

@@ -122,7 +122,7 @@ const (
 // sayPackage observes an image and that the repository published it. Labels and attestations are asked for.
 func sayPackage(p *payload, r *Result) {
 	pk := p.pack
-	if !pk.container && pk.kind != "container" && pk.kind != "CONTAINER" && pk.ecosystem != "docker" {
+	if pk == nil || !pk.container && pk.kind != "container" && pk.kind != "CONTAINER" && pk.ecosystem != "docker" {
 		r.skip("package that is no container image")
 		return
 	}

@@ -8,7 +8,8 @@ import (
 	"throughline/shared/graph"
 )
 
-// payload is the body of a delivery: the fields that any event may have. A field means the same in every event.
+// payload is the body of a delivery: the fields that any event may have. A field means the same in every event. What few
+// events have is nil until it is read.
 type payload struct {
 	decoder Decoder
 	event   string
@@ -21,10 +22,10 @@ type payload struct {
 	repository   github.Repository
 	installation installation
 	sender       github.Account
-	issue        github.Issue
-	moved        moved
-	pull         github.PullRequest
-	pack         pack
+	issue        *github.Issue
+	moved        *moved
+	pull         *github.PullRequest
+	pack         *pack
 	run          run
 	codeOwners   bool // a commit of the push touches a CODEOWNERS file
 	repositories []github.Repository
@@ -74,13 +75,16 @@ func (p *payload) field(c *scan.Cursor, key string) {
 	case "sender":
 		p.sender = github.ReadAccount(c)
 	case "issue":
-		p.issue = github.ReadIssue(c)
+		i := github.ReadIssue(c)
+		p.issue = &i
 	case "changes":
 		p.readChanges(c)
 	case "pull_request":
-		p.pull = github.ReadPullRequest(c)
+		pull := github.ReadPullRequest(c)
+		p.pull = &pull
 	case "package", "registry_package":
-		p.pack = readPack(c)
+		pk := readPack(c)
+		p.pack = &pk
 	case "workflow_run":
 		p.run = readRun(c)
 	case "commits":
@@ -117,12 +121,14 @@ func readRepositories(c *scan.Cursor) []github.Repository {
 
 // readChanges reads what the project needs of changes: where a transferred issue went.
 func (p *payload) readChanges(c *scan.Cursor) {
+	var m moved
 	for c.Object(); c.Field(); {
 		switch string(c.Key()) {
 		case "new_issue":
-			p.moved.issue = github.ReadIssue(c)
+			m.issue = github.ReadIssue(c)
+			p.moved = &m
 		case "new_repository":
-			p.moved.repository = github.ReadRepository(c)
+			m.repository = github.ReadRepository(c)
 		}
 	}
 }

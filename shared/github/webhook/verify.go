@@ -100,9 +100,9 @@ func (v Verifier) signs(body, claimed []byte) bool {
 
 // foreign tells whether the headers name another App as the target. Hooks of repositories and organisations name none.
 func foreign(header http.Header, app int64) bool {
-	switch header.Get("X-GitHub-Hook-Installation-Target-Type") {
+	switch header.Get("X-Github-Hook-Installation-Target-Type") {
 	case "integration", "app":
-		return header.Get("X-GitHub-Hook-Installation-Target-ID") != strconv.FormatInt(app, 10)
+		return header.Get("X-Github-Hook-Installation-Target-Id") != strconv.FormatInt(app, 10)
 	}
 	return false
 }

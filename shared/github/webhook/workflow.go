@@ -3,7 +3,6 @@ package webhook
 import (
 	"slices"
 
-	"throughline/shared/github"
 	"throughline/shared/github/scan"
 )
 
@@ -23,7 +22,7 @@ func readRun(c *scan.Cursor) run {
 		case "event":
 			r.trigger = c.String()
 		case "head_repository":
-			r.head = github.ReadRepository(c).ID
+			r.head = c.IntField("id")
 		}
 	}
 	return r
