@@ -79,7 +79,7 @@ type claims struct {
 var errNobody = errors.New("no caller is configured: set EVENTS_SHARED_KEY or EVENTS_AUDIENCE")
 
 // errUnchecked tells that who the caller is cannot be told now.
-var errUnchecked = errors.New("the owner of the token's repository cannot be checked now")
+var errUnchecked = errors.New("who the caller is cannot be checked now; try again")
 
 func (c Callers) configured() bool {
 	return c.SharedKey != "" || c.Entra != nil || c.GitHub != nil && c.Owner != nil

@@ -9,6 +9,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"maps"
@@ -312,6 +313,27 @@ func TestDeliveryPublishes(t *testing.T) {
 		q.err = nil
 		if w := serve(s, post("dependabot_alert", []byte(dependabotAlert), nil)); w.Code != 202 || len(q.events) != 1 {
 			t.Errorf("answer %d %s", w.Code, w.Body)
+		}
+	})
+	t.Run("the queue is not waited for longer than GitHub waits", func(t *testing.T) {
+		s, _ := newStage()
+		s.Publish = func(ctx context.Context, _ []event.Event) error {
+			if end, ok := ctx.Deadline(); !ok || time.Until(end) > 9*time.Second {
+				t.Errorf("deadline %v %v", end, ok)
+			}
+			return nil
+		}
+		serve(s, post("dependabot_alert", []byte(dependabotAlert), nil))
+	})
+	t.Run("an observation too large for one message is split", func(t *testing.T) {
+		s, q := newStage()
+		var many []string
+		for i := 1; i <= 250; i++ {
+			many = append(many, fmt.Sprintf(`{"id":%d,"full_name":"acme/%s%d"}`, i, strings.Repeat("x", 300), i))
+		}
+		body := `{"action":"deleted","installation":{"id":5,"account":{"id":9,"login":"acme"}},"repositories":[` + strings.Join(many, ",") + `]}`
+		if got := ids(t, serve(s, post("installation", []byte(body), nil))); len(got) < 3 || len(got) != len(q.events) || len(slices.Compact(slices.Sorted(slices.Values(got)))) != len(got) {
+			t.Errorf("%d ids", len(got))
 		}
 	})
 	t.Run("an installation outside the allow-list is taken quietly", func(t *testing.T) {

@@ -448,6 +448,17 @@ func TestKeysAreFetchedAgainWhenTheyRotate(t *testing.T) {
 		t.Errorf("a new key after the pause: %d, %d fetches", got, entra.fetches)
 	}
 	entra.down = true
+	entra.id = "unknown"
+	clock = clock.Add(keysPause)
+	for range 3 {
+		if got := status(); got != 503 {
+			t.Errorf("an unknown key while the issuer is down: %d", got)
+		}
+	}
+	if entra.fetches != 3 {
+		t.Errorf("%d fetches while the issuer is down", entra.fetches)
+	}
+	entra.id = "rotated"
 	clock = clock.Add(keysAge)
 	if got := status(); got != 202 {
 		t.Errorf("a known key while the issuer is down: %d", got)

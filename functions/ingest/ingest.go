@@ -22,6 +22,9 @@ const name = "/functions/ingest"
 // maxBody is the size up to which GitHub delivers a payload.
 const maxBody = 25 << 20
 
+// patience is how long the queue may take. GitHub gives up after 10 seconds, and shows only an answer that came before.
+const patience = 8 * time.Second
+
 // Stage is the function ingest. Its zero Counts are ready; do not copy it after the first request.
 type Stage struct {
 	Verifier webhook.Verifier
@@ -77,6 +80,8 @@ func (s *Stage) publish(ctx context.Context, events []event.Event) answer {
 	if len(events) == 0 {
 		return answer{status: http.StatusAccepted}
 	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	if err := s.Publish(ctx, events); err != nil {
 		a := refuse(http.StatusServiceUnavailable, "queue", "the queue does not take events now; try again")
 		a.err = err

@@ -25,34 +25,42 @@ type KeySet struct {
 	mu      sync.Mutex
 	keys    map[string]any
 	fetched time.Time
+	failed  time.Time // of the last fetch, when it failed
 }
 
 const (
-	keysAge   = 24 * time.Hour
-	keysPause = time.Minute
-	maxKeys   = 1 << 20 // bytes of the document
+	keysAge    = 24 * time.Hour
+	keysPause  = time.Minute     // between fetches
+	keysMishap = 5 * time.Second // after a failed one
+	maxKeys    = 1 << 20         // bytes of the document
 )
 
 // Key gives the public key with that id.
 func (k *KeySet) Key(ctx context.Context, id string) (any, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	now := k.Now()
 	key, known := k.keys[id]
-	age := k.Now().Sub(k.fetched)
-	if known && age < keysAge {
+	if known && now.Sub(k.fetched) < keysAge {
 		return key, nil
 	}
-	if k.keys == nil || age >= keysPause {
+	if now.Sub(k.fetched) >= keysPause && now.Sub(k.failed) >= keysMishap {
 		fresh, err := k.fetch(ctx)
-		if err != nil && !known {
-			return nil, fmt.Errorf("fetch keys: %w", err)
-		}
 		if err == nil {
-			k.keys, k.fetched = fresh, k.Now()
+			k.keys, k.fetched, k.failed = fresh, now, time.Time{}
+		} else {
+			k.failed = now
 		}
-		if key, known = k.keys[id]; known {
-			return key, nil
+		if err != nil && !known {
+			return nil, fmt.Errorf("%w: fetch keys: %w", errUnchecked, err)
 		}
+	}
+	// A key that was there stays good while its issuer does not answer.
+	if again, still := k.keys[id]; still {
+		return again, nil
+	}
+	if !k.failed.IsZero() {
+		return nil, fmt.Errorf("%w: the keys could not be fetched", errUnchecked)
 	}
 	return nil, fmt.Errorf("key %.40q is not among the issuer's", id)
 }

@@ -233,8 +233,11 @@ func (c *Client) Slug(ctx context.Context) (string, error) {
 			}
 		}
 	})
-	if err != nil || slug == "" {
-		return "", fmt.Errorf("read the App: no slug: %w", err)
+	if err == nil && slug == "" {
+		err = errors.New("GitHub names no slug")
+	}
+	if err != nil {
+		return "", fmt.Errorf("read the App: %w", err)
 	}
 	c.mu.Lock()
 	c.slug = slug
