@@ -324,6 +324,11 @@ func (c *caller) describedAlerts(d *demo.Demo) {
 				c.ask("GET", "/repos/"+names[a.Repository]+"/"+slug+"/alerts/"+number(int64(a.Number))+"/locations", nil, 200)
 			}
 			if a.State == "open" {
+				bad := map[string]int{"code_scanning": 400}[kind]
+				if bad == 0 {
+					bad = 422
+				}
+				c.ask("PATCH", "/repos/"+names[a.Repository]+"/"+slug+"/alerts/"+number(int64(a.Number)), object{"state": "gone"}, bad)
 				patch := map[string]object{
 					"code_scanning": {"state": "dismissed", "dismissed_reason": "won't fix"}, "dependabot": {"state": "dismissed", "dismissed_reason": "not_used"},
 					"secret_scanning": {"state": "resolved", "resolution": "revoked"},

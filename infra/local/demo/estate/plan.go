@@ -77,6 +77,7 @@ type workloadPlan struct {
 	platform platform
 	image    int
 	sidecar  bool
+	factors  []int // factors of risk that it surely has, and that Defender has seen
 }
 
 type plan struct {
@@ -121,9 +122,12 @@ func smallPlan() plan {
 	for _, image := range []int{1, 1, 2, 3, 4, 4, 5, 6, 7, 8, 10, 11} {
 		p.workloads = append(p.workloads, workloadPlan{platform: aks, image: image})
 	}
+	p.workloads[0].factors = []int{Internet}
+	p.workloads[3].factors = []int{Sensitive}
+	p.workloads[5].factors = []int{Lateral}
 	p.workloads = append(p.workloads,
 		workloadPlan{platform: aks, image: 10, sidecar: true},
-		workloadPlan{platform: pod, image: 1},
+		workloadPlan{platform: pod, image: 1, factors: []int{Critical, Internet}},
 		workloadPlan{platform: containerApp, image: 3}, workloadPlan{platform: containerApp, image: 4},
 		workloadPlan{platform: containerApp, image: 6}, workloadPlan{platform: containerApp, image: 9},
 		workloadPlan{platform: containerGroup, image: 7}, workloadPlan{platform: webApp, image: 5})

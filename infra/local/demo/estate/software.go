@@ -117,6 +117,9 @@ func (e *Estate) Software(image int) []Package {
 			}
 		}
 	}
+	if img.Repo >= 0 && e.Repositories[img.Repo].shape == base {
+		add(*unrated()) // scanners know packages of some base systems only by name
+	}
 	r := e.random("software", image)
 	for _, i := range r.Perm(len(packages))[:1+r.IntN(2)] {
 		add(packages[i])
@@ -130,6 +133,16 @@ func (e *Estate) Software(image int) []Package {
 		}
 	}
 	return out
+}
+
+// unrated is the package whose CVE has neither severity nor score.
+func unrated() *Package {
+	for i := range packages {
+		if packages[i].Weaknesses[0].Severity == "Unknown" {
+			return &packages[i]
+		}
+	}
+	return &packages[0]
 }
 
 func fromAlert(a Alert) Package {

@@ -110,6 +110,9 @@ func (e *Estate) workload(i int, wp workloadPlan) Workload {
 	for f, percent := range []int{35, 18, 20, 15} {
 		w.Factors[f] = chance(r, percent)
 	}
+	for _, f := range wp.factors {
+		w.Factors[f], w.Contextual = true, 2
+	}
 	if !w.OnAKS() {
 		w.ByTag = chance(r, 70)
 		return w

@@ -40,7 +40,10 @@ func (s *Server) patchAlert(k estate.Kind) func(*call) reply {
 		next.Assignees = slices.Clone(a.Assignees)
 		actions, err := s.applyPatch(&next, p)
 		if err != nil {
-			return invalid("Alert", "state", err.Error())
+			if k == estate.CodeScanning {
+				return problem(http.StatusBadRequest, err.Error())
+			}
+			return refused(err.Error())
 		}
 		if err := s.changeAlert(a, next, s.world.Bot().Login, actions...); err != nil {
 			return broken(err)

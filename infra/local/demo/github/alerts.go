@@ -97,16 +97,16 @@ func (s *Server) alertQuery(c *call, k estate.Kind) (alertQuery, *reply) {
 		kind: k, repo: c.repo, state: list("state"), severity: list("severity"), ecosystem: list("ecosystem"), pkg: list("package"), tool: v.Get("tool_name"),
 		secret: list("secret_type"), validity: list("validity"), resolved: list("resolution"), leaked: v.Get("is_publicly_leaked"), sort: v.Get("sort"), down: v.Get("direction") != "asc",
 	}
-	states := map[estate.Kind][]string{
-		estate.CodeScanning: {"open", "closed", "dismissed", "fixed"}, estate.Dependabot: {"open", "fixed", "dismissed", "auto_dismissed"}, estate.SecretScanning: {"open", "resolved"},
-	}[k]
+	if k != estate.Dependabot {
+		return q, nil // these lists describe no answer for a wrong filter; nothing fits it
+	}
 	for _, st := range q.state {
-		if !slices.Contains(states, st) {
-			return q, ptr(invalid("Alert", "state", "must be one of "+strings.Join(states, ", ")))
+		if !slices.Contains([]string{"open", "fixed", "dismissed", "auto_dismissed"}, st) {
+			return q, ptr(refused("state must be one of open, fixed, dismissed, auto_dismissed"))
 		}
 	}
-	if !slices.Contains([]string{"", "created", "updated", "number", "epss_percentage"}, q.sort) {
-		return q, ptr(invalid("Alert", "sort", "is not a member of the set"))
+	if !slices.Contains([]string{"", "created", "updated", "epss_percentage"}, q.sort) {
+		return q, ptr(refused("sort is not a member of the set"))
 	}
 	return q, nil
 }
@@ -135,6 +135,9 @@ func (q alertQuery) rank(a *alert) string {
 	case "updated":
 		t = a.Updated
 	case "epss_percentage":
+		if a.Kind != estate.Dependabot {
+			break
+		}
 		return fmt.Sprintf("%.6f/%06d/%08d", a.Advisory().EPSS, a.Repo, a.Number)
 	case "number":
 		return fmt.Sprintf("%08d/%06d", a.Number, a.Repo)

@@ -48,6 +48,11 @@ func invalid(resource, field, message string) reply {
 	}}
 }
 
+// refused is the shorter form of a 422, which Dependabot's calls have.
+func refused(message string) reply {
+	return reply{status: http.StatusUnprocessableEntity, body: problemJSON{Message: "Validation Failed", URL: "https://docs.github.com/rest", Status: "422", Errors: []string{message}}}
+}
+
 func broken(err error) reply { return problem(http.StatusInternalServerError, err.Error()) }
 
 func write(w http.ResponseWriter, p reply) {
