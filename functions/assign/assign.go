@@ -72,10 +72,28 @@ func (s *Stage) Handle(ctx context.Context, e event.Event) ([]event.Event, error
 		s.Log.InfoContext(ctx, "assign waits", "remediation", due.Remediation, "until", limited.Until, "why", limited.Why)
 		return []event.Event{e.Again(limited.Until)}, nil
 	}
+	var final permanent
+	if errors.As(err, &final) && final.Permanent() {
+		return nil, c.refused(ctx, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("assign %s: %w", due.Remediation, err)
 	}
 	return nil, nil
+}
+
+// permanent is an error of the tracker that no retry heals.
+type permanent interface{ Permanent() bool }
+
+// refused notes why there is no issue, or why it does not show the newest decision. The next change tries again.
+func (c *work) refused(ctx context.Context, err error) error {
+	c.Log.WarnContext(ctx, "GitHub refuses", "remediation", c.remediation.ID, "why", err.Error())
+	p := c.plan()
+	p.held = "GitHub refuses: " + err.Error()
+	return c.save(ctx, func(m *graph.Remediation) {
+		c.take(m, p)
+		m.Intent = nil
+	})
 }
 
 // work is one remediation with all that is needed to act on it.

@@ -53,11 +53,44 @@ func (s *Stage) Handle(ctx context.Context, e event.Event) ([]event.Event, error
 		s.Log.InfoContext(ctx, "collect waits", "source", c.Source, "scope", c.Scope, "until", limited.Until, "why", limited.Why)
 		return []event.Event{e.Again(limited.Until)}, nil
 	}
+	var final permanent
+	if errors.As(err, &final) && final.Permanent() {
+		return s.refused(ctx, c, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("collect %s %s page %d: %w", c.Source, c.Scope, c.Page, err)
 	}
 	s.report(ctx, c, got)
 	return s.answer(ctx, c, got)
+}
+
+// permanent is an error of a source that no retry heals: the thing is not there, or may not be read.
+type permanent interface{ Permanent() bool }
+
+// Refusal is what a source would not let us read, for the health report.
+type Refusal struct {
+	Source string    `json:"source"`
+	Scope  string    `json:"scope"`
+	Why    string    `json:"why"`
+	At     time.Time `json:"at"`
+}
+
+// refused notes that a source does not let itself be read. The scope is not complete, so nothing is retired; but who asks
+// about one thing has now been answered.
+func (s *Stage) refused(ctx context.Context, c graph.Collection, err error) ([]event.Event, error) {
+	s.Log.WarnContext(ctx, "source refuses", "source", c.Source, "scope", c.Scope, "why", err.Error())
+	w, e := graph.NewWrite(graph.RefusalKey(scopeID(c)), "refusal", graph.Any, Refusal{c.Source, c.Scope, err.Error(), s.Now()})
+	if e != nil {
+		return nil, e
+	}
+	if e := s.Store.Write(ctx, w); e != nil {
+		return nil, e
+	}
+	if !graph.OfOneThing(scopeID(c)) {
+		return nil, nil
+	}
+	return event.NewObserved(name, graph.Observation{Source: c.Source, ObservedAt: s.Now(),
+		Scope: &graph.Scope{ID: scopeID(c), Run: c.Run, StartedAt: c.StartedAt, Complete: true}}, -1)
 }
 
 // begun gives a collection that nobody started a run of its own.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"slices"
 	"strings"
 
 	"throughline/shared/graph"
@@ -62,13 +61,6 @@ func (t *tie) absentReading(ctx context.Context, sc graph.Scope, id string) erro
 		return err
 	}
 	return t.drop(ctx, graph.HeldKey(sc.ID, graph.Absence{Kind: graph.KindReading, ID: id}))
-}
-
-// ofOneThing tells whether a scope is one alert, image, digest, repository or resource: nobody asks later when it was read.
-func ofOneThing(scope string) bool {
-	_, what, _ := strings.Cut(scope, " ")
-	what, _, _ = strings.Cut(what, ":")
-	return slices.Contains([]string{"alert", "image", "digest", "repository", "resource", "attestations", "installation"}, what)
 }
 
 // single tells whether the scope was one thing, asked for by its id.

@@ -188,7 +188,7 @@ func (t *tie) scope(ctx context.Context, sc *graph.Scope) error {
 		return nil
 	case !sc.Complete:
 		return t.page(ctx, *sc)
-	case ofOneThing(sc.ID):
+	case graph.OfOneThing(sc.ID):
 		return t.answered(ctx, sc.ID)
 	}
 	_, _, err := graph.Update(ctx, t.Store, graph.ScopeKey(sc.ID), "scope", func(old graph.Versioned[graph.Scope]) (graph.Scope, bool, error) {

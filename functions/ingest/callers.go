@@ -35,6 +35,20 @@ type Issuer struct {
 	Keys         keys
 }
 
+// GitHubIssuer takes the tokens that GitHub Actions gives to workflow runs for an audience.
+func GitHubIssuer(audience string, c *http.Client, now func() time.Time) *Issuer {
+	const name = "https://token.actions.githubusercontent.com"
+	return &Issuer{Names: []string{name}, Audience: audience, Keys: &KeySet{URL: name + "/.well-known/jwks", Client: c, Now: now}}
+}
+
+// EntraIssuer takes the tokens of one tenant for an audience. authority is that of the cloud, for example
+// https://login.microsoftonline.com; applications, when given, are the only ones that may call.
+func EntraIssuer(authority, tenant, audience string, applications []string, c *http.Client, now func() time.Time) *Issuer {
+	base := strings.TrimRight(authority, "/") + "/" + tenant
+	return &Issuer{Names: []string{base + "/v2.0", "https://sts.windows.net/" + tenant + "/"}, Audience: audience, Applications: applications,
+		Keys: &KeySet{URL: base + "/discovery/v2.0/keys", Client: c, Now: now}}
+}
+
 // keys finds the public key that signed a token.
 type keys interface {
 	Key(ctx context.Context, id string) (any, error)

@@ -1,6 +1,9 @@
 package graph
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // The kinds of documents.
 const (
@@ -107,4 +110,15 @@ func safeID(s string) string {
 // NameKey names the document that tells which repository bears a full name on a host now.
 func NameKey(host, fullName string) Key {
 	return StateKey("names", host+":"+strings.ReplaceAll(strings.ToLower(fullName), "/", ":"))
+}
+
+// RefusalKey names the note that a source would not let a scope be read.
+func RefusalKey(scope string) Key { return StateKey("refusals", safeID(scope)) }
+
+// OfOneThing tells whether a scope is one alert, image, digest, repository or resource: nobody asks later when it was
+// read.
+func OfOneThing(scope string) bool {
+	_, what, _ := strings.Cut(scope, " ")
+	what, _, _ = strings.Cut(what, ":")
+	return slices.Contains([]string{"alert", "image", "digest", "repository", "resource", "attestations", "installation"}, what)
 }
