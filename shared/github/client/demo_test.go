@@ -234,4 +234,14 @@ func TestOwnersOfTheDemo(t *testing.T) {
 	if with == 0 {
 		t.Error("no repository of the demo has owners")
 	}
+	many, err := c.OwnersOf(context.Background(), want.Organization, o.Repositories)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range o.Repositories {
+		text, file, err := c.CodeOwners(context.Background(), r)
+		if got := many[r.ID]; err != nil || got.Path != file || got.Text != text {
+			t.Errorf("%s: %q alone, %q among many, %v", r.FullName(), file, got.Path, err)
+		}
+	}
 }

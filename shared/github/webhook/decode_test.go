@@ -153,6 +153,17 @@ func TestOldestIsKnownToBeOld(t *testing.T) {
 	}
 }
 
+func TestEchoWithoutTheBotsName(t *testing.T) {
+	d := Decoder{Host: "github", AppID: 42}
+	for sender, want := range map[string]bool{`{"login":"tl[bot]","type":"Bot"}`: true, `{"login":"stale[bot]","type":"Bot"}`: false, `{"login":"ada","type":"User"}`: false, `null`: false} {
+		body := `{"action":"closed","issue":{"number":1,"user":{"login":"tl[bot]","type":"Bot"},"performed_via_github_app":{"id":42}},"sender":` + sender + `,"repository":{"id":1,"full_name":"a/b"}}`
+		r, err := d.Decode(Delivery{Event: "issues"}, []byte(body), now)
+		if err != nil || len(r.Observation.Issues) != 1 || r.Observation.Issues[0].Own != want {
+			t.Errorf("%s: %+v %v", sender, r.Observation.Issues, err)
+		}
+	}
+}
+
 func FuzzDecode(f *testing.F) {
 	events, bodies := deliveries(f)
 	for i, event := range events {

@@ -43,9 +43,13 @@ func (d Decoder) ours(i github.Issue) bool {
 }
 
 // echo tells whether the change is our own write coming back. The App that an issue names is the one that opened it, so
-// it only tells together with a bot as the sender: a person who closes our issue is no echo.
+// without knowing our bot's name only the sender who also opened it tells: a person or another bot who closes our issue
+// is no echo.
 func (d Decoder) echo(sender github.Account, i github.Issue) bool {
-	return d.isBot(sender) || d.AppSlug == "" && sender.Type == "Bot" && i.App != 0 && i.App == d.AppID
+	if d.AppSlug != "" {
+		return d.isBot(sender)
+	}
+	return sender.Type == "Bot" && sender.Login == i.Creator.Login && i.App != 0 && i.App == d.AppID
 }
 
 func (d Decoder) isBot(a github.Account) bool {
