@@ -69,6 +69,9 @@ func (q *queue) serve(w http.ResponseWriter, r *http.Request) {
 	if errors.Is(err, event.ErrPermanent) {
 		err = q.putAside(ctx, in, e, err)
 	}
+	if err != nil && q.later(ctx, in, e, err) {
+		err = nil
+	}
 	if err != nil {
 		q.log.WarnContext(ctx, "message not handled, it comes again", "delivery", in.number("DeliveryCount"), "reason", err)
 		fail(w, http.StatusInternalServerError)
@@ -105,6 +108,30 @@ func (q *queue) work(ctx context.Context, e event.Event) error {
 	}
 	q.log.DebugContext(ctx, "message handled", "subject", e.Subject, "events", len(said), "ms", time.Since(begun).Milliseconds())
 	return nil
+}
+
+// An abandoned message comes back at once, and a queue gives up after a number of deliveries. A trouble that lasts must
+// use up neither: from the fourth delivery on the message is sent again for later, the later the longer it lasts.
+const (
+	hasty    = 4
+	soonest  = 5 * time.Second
+	latest   = 10 * time.Minute
+	ageShare = 4 // a message that is failing for an hour is tried again after a quarter of one
+)
+
+// later sends the message again with a delay; false when that is not called for or does not work.
+func (q *queue) later(ctx context.Context, in invocation, e event.Event, cause error) bool {
+	if e.ID == "" || in.number("DeliveryCount") < hasty {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), parkPatience)
+	defer cancel()
+	wait := min(max(time.Since(e.Time)/ageShare, soonest), latest)
+	if err := q.publish(ctx, []event.Event{e.Again(time.Now().Add(wait).UTC())}); err != nil {
+		return false
+	}
+	q.log.WarnContext(ctx, "message not handled, it comes again later", "wait", wait.String(), "reason", cause)
+	return true
 }
 
 // putAside parks the message. It does not depend on the invocation's deadline, which may have passed.
