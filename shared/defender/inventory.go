@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 
@@ -286,9 +285,6 @@ func (r *reading) webApp(raw json.RawMessage) ([]string, exposure) {
 	}
 	return images, exposure{graph.Unknown, "public network access not told", names}
 }
-
-// imageDigest finds the digest in a reference.
-var imageDigest = regexp.MustCompile(`(?i)sha256:[0-9a-f]{64}$`)
 
 // running lists images once each, with the digest where the reference has one.
 func (r *reading) running(images []string) []graph.Running {
