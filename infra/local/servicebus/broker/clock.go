@@ -202,6 +202,13 @@ func (b *Broker) deleteIdle(t int64) int64 {
 	return next
 }
 
+// alarmIdle makes the clock look when e may have to be deleted.
+func (b *Broker) alarmIdle(e *Entity) {
+	if span := e.desc.AutoDeleteOnIdle.millis(); span > 0 {
+		b.alarm(now() + span)
+	}
+}
+
 // busy tells whether somebody receives from e or, of a topic, from one of its subscriptions.
 func (e *Entity) busy() bool {
 	for _, q := range e.queues() {

@@ -105,6 +105,7 @@ func (b *Broker) install(id uint32, d definition) *Entity {
 		e.topic.subs = append(e.topic.subs, e)
 	}
 	b.entities[pathKey(e.Path())] = e
+	b.alarmIdle(e)
 	b.nextID = max(b.nextID, id+queuesPerEntity)
 	return e
 }
@@ -138,6 +139,7 @@ func (b *Broker) Update(d Description) error {
 		if err := t.entity(e); err != nil {
 			return err
 		}
+		b.alarmIdle(e)
 		e.forwardAll()
 		return nil
 	})
