@@ -75,7 +75,8 @@ var errScope = errors.New("unknown scope")
 // (what Defender says, and the containers of clusters), attackpaths, and resource:<resource id> (one workload, which
 // retires nothing). A throttled call answers a *graph.Limited.
 //
-// Seen names workloads by their id and runtime findings by `<digest>|<finding id>`.
+// Seen names workloads by their id, runtime findings by `<digest>|<finding id>`, and readings for the workloads of other
+// rows by `<source>|<factor>|<digest or lower-case resource id>`.
 func (c *Client) Read(ctx context.Context, q graph.Collection) (graph.Collected, error) {
 	r := &reading{Client: c, scopeID: q.Source + " " + q.Scope, at: c.now().UTC().Truncate(time.Second), skipped: newTally()}
 	r.out.Observation = graph.Observation{Source: "resource-graph", ObservedAt: r.at}

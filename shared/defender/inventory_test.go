@@ -140,6 +140,9 @@ func TestInventory_tags(t *testing.T) {
 				t.Errorf("%+v", r)
 			}
 			says = append(says, fmt.Sprintf("%s %s: %s", r.Reading.Factor, r.Reading.Says, r.Reading.Raw))
+			if held := (graph.Absence{Kind: graph.KindReading, ID: "tag|" + string(r.Reading.Factor) + "|" + r.Resource}); !slices.Contains(got.Seen, held) {
+				t.Errorf("%s: not seen: %v", tags, got.Seen)
+			}
 		}
 		if strings.Join(says, ", ") != want {
 			t.Errorf("%s: %v", tags, says)

@@ -100,16 +100,13 @@ func (r *reading) images(seen []*seenRow) {
 	}
 }
 
-// KindReading is the kind under which Seen names a reading that was addressed to other workloads than those of its own
-// row: `<source>|<factor>|<digest or lower-case resource id>`. One that a complete scope no longer holds has ended.
-const KindReading graph.Kind = "reading"
-
-// say adds a reading for workloads that another row describes.
+// say adds a reading for workloads that another row describes, and notes that the scope holds it: one that a complete
+// scope no longer holds has ended.
 func (r *reading) say(w graph.WorkloadReading) {
 	r.out.Observation.Readings = append(r.out.Observation.Readings, w)
 	address := w.Resource
 	if address == "" {
 		address = string(w.Digest)
 	}
-	r.see(KindReading, strings.Join([]string{w.Reading.Source, string(w.Reading.Factor), address}, "|"))
+	r.see(graph.KindReading, strings.Join([]string{w.Reading.Source, string(w.Reading.Factor), address}, "|"))
 }

@@ -54,9 +54,7 @@ func (r *reading) tagReadings(base row) []graph.Reading {
 // clusterTags gives the tags of a cluster to everything inside it.
 func (r *reading) clusterTags(base row) {
 	for _, reading := range r.tagReadings(base) {
-		r.out.Observation.Readings = append(r.out.Observation.Readings, graph.WorkloadReading{
-			Resource: strings.ToLower(base.ID.String()), Inside: true, Reading: reading,
-		})
+		r.say(graph.WorkloadReading{Resource: strings.ToLower(base.ID.String()), Inside: true, Reading: reading})
 	}
 }
 
