@@ -16,7 +16,13 @@ import (
 // start runs a server on a free port; dir "" keeps it in memory.
 func start(t testing.TB, dir string) *cosmosdb.Server {
 	t.Helper()
-	s, err := cosmosdb.Start(t.Context(), cosmosdb.Options{Addr: "127.0.0.1:0", Dir: dir})
+	return startWith(t, cosmosdb.Options{Dir: dir})
+}
+
+func startWith(t testing.TB, o cosmosdb.Options) *cosmosdb.Server {
+	t.Helper()
+	o.Addr = "127.0.0.1:0"
+	s, err := cosmosdb.Start(context.Background(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +37,19 @@ func start(t testing.TB, dir string) *cosmosdb.Server {
 // connect gives the unmodified client.
 func connect(t testing.TB, s *cosmosdb.Server) *azcosmos.Client {
 	t.Helper()
-	c, err := azcosmos.NewClientFromConnectionString(s.ConnectionString(), nil)
+	return dial(t, s.ConnectionString())
+}
+
+// failer is what testing.TB and rapid.T share.
+type failer interface {
+	Helper()
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
+func dial(t failer, connection string) *azcosmos.Client {
+	t.Helper()
+	c, err := azcosmos.NewClientFromConnectionString(connection, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +57,7 @@ func connect(t testing.TB, s *cosmosdb.Server) *azcosmos.Client {
 }
 
 // container makes database db with a container of that name and partition key.
-func container(t testing.TB, c *azcosmos.Client, name string, paths ...string) *azcosmos.ContainerClient {
+func container(t failer, c *azcosmos.Client, name string, paths ...string) *azcosmos.ContainerClient {
 	t.Helper()
 	ctx := context.Background()
 	if _, err := c.CreateDatabase(ctx, azcosmos.DatabaseProperties{ID: "db"}, nil); err != nil && status(err) != http.StatusConflict {
@@ -69,7 +87,7 @@ func status(err error) int {
 	return 0
 }
 
-func wantStatus(t testing.TB, err error, want int) {
+func wantStatus(t failer, err error, want int) {
 	t.Helper()
 	if got := status(err); got != want {
 		t.Fatalf("status %d, want %d (error %v)", got, want, err)
@@ -78,7 +96,7 @@ func wantStatus(t testing.TB, err error, want int) {
 
 type doc map[string]any
 
-func (d doc) json(t testing.TB) []byte {
+func (d doc) json(t failer) []byte {
 	t.Helper()
 	b, err := json.Marshal(d)
 	if err != nil {
@@ -87,7 +105,7 @@ func (d doc) json(t testing.TB) []byte {
 	return b
 }
 
-func decode(t testing.TB, b []byte) doc {
+func decode(t failer, b []byte) doc {
 	t.Helper()
 	var d doc
 	if err := json.Unmarshal(b, &d); err != nil {
@@ -106,7 +124,7 @@ func create(t testing.TB, k *azcosmos.ContainerClient, pk string, d doc) {
 }
 
 // ids runs a query to its end and gives the ids, and how many pages it took.
-func ids(t testing.TB, k *azcosmos.ContainerClient, pk azcosmos.PartitionKey, query string, o *azcosmos.QueryOptions) ([]string, int) {
+func ids(t failer, k *azcosmos.ContainerClient, pk azcosmos.PartitionKey, query string, o *azcosmos.QueryOptions) ([]string, int) {
 	t.Helper()
 	list, pages := []string{}, 0
 	for pager := k.NewQueryItemsPager(query, pk, o); pager.More(); pages++ {
@@ -120,3 +138,5 @@ func ids(t testing.TB, k *azcosmos.ContainerClient, pk azcosmos.PartitionKey, qu
 	}
 	return list, pages
 }
+
+func optionsWithIndexAfter(n int) cosmosdb.Options { return cosmosdb.Options{IndexAfter: n} }

@@ -40,6 +40,7 @@ type Options struct {
 	ComputeAddr string       // a second address that takes every item id, as Azure's compute gateway does; "" = none
 	Dir         string       // folder of the store; "" keeps everything in memory
 	Key         string       // master key (base64); "" = EmulatorKey
+	IndexAfter  int          // documents that a query looks at in vain before an index is built for it; 0 = 200
 	TLS         *tls.Config  // when set, the same ports speak https beside http: the first byte tells
 	Log         *slog.Logger // nil = discard
 }
@@ -55,6 +56,7 @@ type Server struct {
 	faults    *faults
 	parsed    *statements
 	wishes    chan wish
+	wasteful  int
 	listeners []net.Listener
 	servers   []*http.Server
 	stop      chan struct{}
@@ -66,9 +68,12 @@ type Server struct {
 // Start opens the store and listens; when it returns, clients can connect. The end of ctx does not stop the server: Close does.
 // A port in use is an error that names it.
 func Start(ctx context.Context, o Options) (*Server, error) {
-	s := &Server{keyText: o.Key, log: o.Log, stats: newMeter(), faults: &faults{}, parsed: newStatements(), wishes: make(chan wish, 1), stop: make(chan struct{})}
+	s := &Server{keyText: o.Key, log: o.Log, stats: newMeter(), faults: &faults{}, parsed: newStatements(), wishes: make(chan wish, 1), wasteful: o.IndexAfter, stop: make(chan struct{})}
 	if s.keyText == "" {
 		s.keyText = EmulatorKey
+	}
+	if s.wasteful <= 0 {
+		s.wasteful = wasteful
 	}
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)

@@ -77,7 +77,7 @@ func (s *Server) search(q *request, bound *sql.Query) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.scope.Index == nil && f.seen-len(p.documents) > wasteful {
+	if f.scope.Index == nil && f.seen-len(p.documents) > s.wasteful {
 		s.wishFor(f.container, f.wanted.paths)
 	}
 	return f.reply(q, p), nil

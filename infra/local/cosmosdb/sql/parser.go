@@ -9,6 +9,9 @@ import (
 // maxNesting bounds how deep expressions and subqueries stand in each other.
 const maxNesting = 100
 
+// maxJoins is the limit of Cosmos DB.
+const maxJoins = 10
+
 type parser struct {
 	tokens []token
 	at     int
@@ -215,6 +218,9 @@ func (p *parser) fromClause(q *query) error {
 	}
 	q.from = append(q.from, first)
 	for p.keyword("JOIN") {
+		if len(q.from) > maxJoins {
+			return fmt.Errorf("%w: a query holds at most %d JOINs", ErrSyntax, maxJoins)
+		}
 		s, err := p.source(false)
 		if err != nil {
 			return err
