@@ -89,6 +89,50 @@ func BenchmarkHandler(b *testing.B) {
 	}
 }
 
+// bigPush is a push of 1 MB: many commits that touch many files.
+func bigPush() []byte {
+	var b bytes.Buffer
+	b.WriteString(`{"ref":"refs/heads/main","repository":{"id":4711,"full_name":"acme/shop","default_branch":"main"},"installation":{"id":5},"commits":[`)
+	for i := 0; b.Len() < 1<<20; i++ {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		fmt.Fprintf(&b, `{"id":"%040x","tree_id":"%040x","distinct":true,"message":"Change number %d\n\nBecause it was wrong before, and the reader should know why.","timestamp":"2026-11-24T10:00:00+01:00",`+
+			`"url":"https://github.com/acme/shop/commit/%040x","author":{"name":"Ada","email":"ada@example.com","username":"ada"},"committer":{"name":"GitHub","email":"noreply@github.com","username":"web-flow"},"added":[`, i, i, i, i)
+		for j := range 10 {
+			if j > 0 {
+				b.WriteByte(',')
+			}
+			fmt.Fprintf(&b, `"services/checkout/internal/handlers/%d/handler_%d.go"`, i, j)
+		}
+		b.WriteString(`],"removed":[],"modified":["go.mod"]}`)
+	}
+	b.WriteString(`]}`)
+	return b.Bytes()
+}
+
+// BenchmarkBigPush measures the large delivery of goal G2 against the floor, handlers alone.
+func BenchmarkBigPush(b *testing.B) {
+	s, _ := newStage()
+	s.Publish = func(context.Context, []event.Event) error { return nil }
+	body := bigPush()
+	r := post("push", body, nil)
+	for name, h := range map[string]http.Handler{"floor": floor(s), "ingest": s} {
+		b.Run(name, func(b *testing.B) {
+			b.SetBytes(int64(len(body)))
+			before := spent()
+			for b.Loop() {
+				r.Body = io.NopCloser(bytes.NewReader(body))
+				w := &nowhere{header: http.Header{}}
+				if h.ServeHTTP(w, r); w.status != http.StatusAccepted {
+					b.Fatal(w.status)
+				}
+			}
+			b.ReportMetric(float64((spent()-before).Nanoseconds())/float64(b.N), "cpu-ns/op")
+		})
+	}
+}
+
 // BenchmarkDecode shows where the time goes.
 func BenchmarkDecode(b *testing.B) {
 	s, _ := newStage()
