@@ -43,7 +43,8 @@ type Registry struct {
 	Hosts []string
 	// Transport replaces http.DefaultTransport.
 	Transport http.RoundTripper
-	Log       *slog.Logger
+	// Log is told which base images could not be compared; nil: nobody is.
+	Log *slog.Logger
 	// Now replaces time.Now.
 	Now func() time.Time
 
@@ -353,6 +354,9 @@ func (p *pull) bases(ctx context.Context) ([]graph.Artifact, error) {
 		family, err := p.base(ctx, reference)
 		if reason := skippable(err); reason != "" {
 			p.skipped["base "+reason]++
+			if p.Log != nil {
+				p.Log.InfoContext(ctx, "base image left out", "image", a.Digest, "base", reference, "why", reason)
+			}
 			continue
 		}
 		if err != nil {
