@@ -60,7 +60,7 @@ func unlimited(t *testing.T, d *demo.Demo) {
 const assessments = `securityresources | where type == "microsoft.security/assessments" `
 
 func TestResourceGraphPagesByTokenAlone(t *testing.T) {
-	d := start(t)
+	d := shared(t)
 	unlimited(t, d)
 	whole, _ := query(t, d, assessments+"| project id, name | order by id asc", "$top", 1000)
 	if whole.Count != whole.Total || whole.Token != "" || whole.Total < 100 {
@@ -104,7 +104,7 @@ func TestResourceGraphPagesByTokenAlone(t *testing.T) {
 }
 
 func TestRowIDsAreLowerAndInnerIDsAreNot(t *testing.T) {
-	d := start(t)
+	d := shared(t)
 	unlimited(t, d)
 	all, _ := query(t, d, assessments+"| project id, inner = coalesce(tostring(properties.resourceDetails.Id), tostring(properties.resourceDetails.id))", "$top", 1000)
 	mixed := 0
@@ -203,7 +203,7 @@ func shapes(p object, seen map[string]bool) {
 }
 
 func TestScopesOfResourceGraph(t *testing.T) {
-	d := start(t)
+	d := shared(t)
 	unlimited(t, d)
 	const cves = `securityresources | where type == "microsoft.security/cvedetails" | project id, properties`
 	tenant, _ := query(t, d, cves)
@@ -247,7 +247,7 @@ func TestQuotaOfResourceGraph(t *testing.T) {
 }
 
 func TestInventoryIsTheTruth(t *testing.T) {
-	d := start(t)
+	d := shared(t)
 	unlimited(t, d)
 	var want, got []string
 	for _, w := range d.Expected().WorkloadList {
@@ -340,7 +340,7 @@ func put(t *testing.T, url string, body any) int {
 
 // TestRegistryServesEveryImage pulls with the client that the product uses, through REGISTRY_MIRRORS.
 func TestRegistryServesEveryImage(t *testing.T) {
-	d := start(t)
+	d := shared(t)
 	mirrors := map[string]string{}
 	for _, m := range strings.Split(setting(t, d, "REGISTRY_MIRRORS"), ",") {
 		host, mirror, _ := strings.Cut(m, "=")

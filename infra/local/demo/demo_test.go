@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -19,6 +20,36 @@ import (
 
 	"throughline/infra/local/demo"
 )
+
+// TestMain runs a child of TestConfirmedWritesSurviveKill where it is asked to, else the tests, and closes what they shared.
+func TestMain(m *testing.M) {
+	if os.Getenv("DEMO_CHILD") != "" {
+		os.Exit(child())
+	}
+	code := m.Run()
+	if readOnly != nil {
+		if err := readOnly.Close(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+var readOnly *demo.Demo
+
+// shared is one small demo for all tests that change nothing, because making an App's key takes a while.
+func shared(t *testing.T) *demo.Demo {
+	t.Helper()
+	if readOnly == nil {
+		d, err := demo.Start(context.Background(), demo.Options{GitHubAddr: "127.0.0.1:0", AzureAddr: "127.0.0.1:0", Seed: 1, Estate: "small"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		readOnly = d
+	}
+	return readOnly
+}
 
 // start runs a small demo and stops it with the test.
 func start(t *testing.T, change ...func(*demo.Options)) *demo.Demo {
@@ -58,29 +89,37 @@ func transport(t *testing.T, d *demo.Demo) (*ghinstallation.AppsTransport, http.
 
 func transportOver(t *testing.T, d *demo.Demo, over http.RoundTripper) (*ghinstallation.AppsTransport, http.RoundTripper) {
 	t.Helper()
-	var id, installation int64
-	fmt.Sscan(setting(t, d, "GITHUB_APP_ID"), &id)
-	app, err := ghinstallation.NewAppsTransport(over, id, []byte(setting(t, d, "GITHUB_APP_PRIVATE_KEY")))
+	var id int64
+	if _, err := fmt.Sscan(setting(t, d, "GITHUB_APP_ID"), &id); err != nil {
+		t.Fatal(err)
+	}
+	app, tr, err := signer(over, d.GitHubURL(), id, []byte(setting(t, d, "GITHUB_APP_PRIVATE_KEY")))
 	if err != nil {
 		t.Fatal(err)
 	}
-	app.BaseURL = d.GitHubURL()
-	c := &http.Client{Transport: app}
-	r, err := c.Get(d.GitHubURL() + "/orgs/throughline-demo/installation")
+	return app, tr
+}
+
+func signer(over http.RoundTripper, base string, id int64, key []byte) (*ghinstallation.AppsTransport, http.RoundTripper, error) {
+	app, err := ghinstallation.NewAppsTransport(over, id, key)
 	if err != nil {
-		t.Fatal(err)
+		return nil, nil, err
+	}
+	app.BaseURL = base
+	r, err := (&http.Client{Transport: app}).Get(base + "/orgs/throughline-demo/installation")
+	if err != nil {
+		return nil, nil, err
 	}
 	defer r.Body.Close()
 	var found struct {
 		ID int64 `json:"id"`
 	}
 	if err := json.NewDecoder(r.Body).Decode(&found); err != nil || found.ID == 0 {
-		t.Fatalf("installation: %v %v", r.Status, err)
+		return nil, nil, fmt.Errorf("installation: %s %w", r.Status, err)
 	}
-	installation = found.ID
-	tr := ghinstallation.NewFromAppsTransport(app, installation)
-	tr.BaseURL = d.GitHubURL()
-	return app, tr
+	tr := ghinstallation.NewFromAppsTransport(app, found.ID)
+	tr.BaseURL = base
+	return app, tr, nil
 }
 
 func client(t *testing.T, d *demo.Demo) *github.Client {

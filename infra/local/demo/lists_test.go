@@ -34,7 +34,7 @@ func key(item any) string {
 }
 
 func TestAlertListsPageToTheEnd(t *testing.T) {
-	d := start(t)
+	d := shared(t)
 	c := newCaller(t, d)
 	want := map[string]int{}
 	for _, a := range d.Expected().AlertList {
@@ -68,7 +68,7 @@ func ordered(items []any, field string, down bool) bool {
 }
 
 func TestPagingIsAsEachListDocumentsIt(t *testing.T) {
-	d := start(t)
+	d := shared(t)
 	c := newCaller(t, d)
 	org := "/orgs/throughline-demo/"
 	link := func(path string) string {
@@ -107,7 +107,7 @@ func TestCursorsSurviveChanges(t *testing.T) {
 }
 
 func TestFiltersOfAlertLists(t *testing.T) {
-	d := start(t)
+	d := shared(t)
 	c := newCaller(t, d)
 	for path, fits := range map[string]func(object) bool{
 		"code-scanning/alerts?state=open":         func(a object) bool { return a["state"] == "open" },
@@ -144,7 +144,7 @@ func TestFiltersOfAlertLists(t *testing.T) {
 }
 
 func TestSecretsShowUnlessHidden(t *testing.T) {
-	d := start(t)
+	d := shared(t)
 	c := newCaller(t, d)
 	shown, _ := c.walk("/orgs/throughline-demo/secret-scanning/alerts")
 	if s, _ := shown[0].(object)["secret"].(string); !strings.HasPrefix(s, "demo-secret-") {
@@ -211,7 +211,7 @@ func newUnchecked(t *testing.T, d *demo.Demo) *http.Client {
 }
 
 func TestNarrowedTokenReachesItsRepositoriesOnly(t *testing.T) {
-	d := start(t)
+	d := shared(t)
 	c := newCaller(t, d)
 	list := d.Expected().RepositoryList
 	id := c.with(c.app, "GET", "/orgs/throughline-demo/installation", nil, 200).(object)["id"].(float64)
@@ -246,7 +246,7 @@ func TestNarrowedTokenReachesItsRepositoriesOnly(t *testing.T) {
 }
 
 func TestOwnersByGraphQL(t *testing.T) {
-	d := start(t)
+	d := shared(t)
 	c := newCaller(t, d)
 	var q strings.Builder
 	q.WriteString("query($path: String!) {\n")

@@ -51,17 +51,22 @@ func (t claims) reaches(repository int64) bool {
 	return len(t.Repositories) == 0 || slices.Contains(t.Repositories, repository)
 }
 
+// refusal is a sentence for the caller, in GitHub's own words.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+
 func (c *call) authenticate(who audience) error {
 	scheme, token, _ := strings.Cut(c.r.Header.Get("Authorization"), " ")
 	if !strings.EqualFold(scheme, "bearer") && !strings.EqualFold(scheme, "token") || token == "" {
-		return errors.New("Requires authentication")
+		return refusal("Requires authentication")
 	}
 	if who == app {
 		return c.s.checkAppToken(token)
 	}
 	t, err := c.s.readToken(token)
 	if err != nil {
-		return errors.New("Bad credentials")
+		return refusal("Bad credentials")
 	}
 	c.token = t
 	return nil
@@ -71,7 +76,7 @@ func (c *call) authenticate(who audience) error {
 func (s *Server) checkAppToken(token string) error {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return errors.New("A JSON web token could not be decoded")
+		return refusal("A JSON web token could not be decoded")
 	}
 	var head struct {
 		Alg string `json:"alg"`
@@ -83,11 +88,11 @@ func (s *Server) checkAppToken(token string) error {
 	}
 	signature, err := base64.RawURLEncoding.DecodeString(parts[2])
 	if err = errors.Join(err, decodeSegment(parts[0], &head), decodeSegment(parts[1], &body)); err != nil || head.Alg != "RS256" {
-		return errors.New("A JSON web token could not be decoded")
+		return refusal("A JSON web token could not be decoded")
 	}
 	sum := sha256.Sum256([]byte(parts[0] + "." + parts[1]))
 	if rsa.VerifyPKCS1v15(&s.key.PublicKey, crypto.SHA256, sum[:], signature) != nil {
-		return errors.New("A JSON web token could not be decoded")
+		return refusal("A JSON web token could not be decoded")
 	}
 	issuer := fmt.Sprint(body.Issuer)
 	if f, isNumber := body.Issuer.(float64); isNumber {
@@ -96,13 +101,13 @@ func (s *Server) checkAppToken(token string) error {
 	now := float64(time.Now().Unix())
 	switch {
 	case issuer != fmt.Sprint(s.world.AppID):
-		return errors.New("Integration not found")
+		return refusal("Integration not found")
 	case body.Issued > now+30:
-		return errors.New("'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued")
+		return refusal("'Issued at' claim ('iat') must be an Integer representing the time that the assertion was issued")
 	case body.Expires < now:
-		return errors.New("'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires")
+		return refusal("'Expiration time' claim ('exp') must be a numeric value representing the future time at which the assertion expires")
 	case body.Expires > now+660:
-		return errors.New("'Expiration time' claim ('exp') is too far in the future")
+		return refusal("'Expiration time' claim ('exp') is too far in the future")
 	}
 	return nil
 }

@@ -35,9 +35,9 @@ type queryParser struct {
 
 func (p *queryParser) unexpected() error {
 	if p.at >= len(p.text) {
-		return errors.New("Expected more, reached the end of the document")
+		return refusal("Expected more, reached the end of the document")
 	}
-	return fmt.Errorf("Expected something else at %d, got %q", p.at, p.text[p.at:min(p.at+10, len(p.text))])
+	return refusal(fmt.Sprintf("Expected something else at %d, got %q", p.at, p.text[p.at:min(p.at+10, len(p.text))]))
 }
 
 // space skips blanks, commas and comments.
