@@ -25,9 +25,9 @@ import (
 
 const testQueues = `{"queues":[
  {"name":"plain","lockDuration":"PT1M","maxDeliveryCount":3},
- {"name":"hasty","lockDuration":"PT1S","maxDeliveryCount":10},
+ {"name":"hasty","lockDuration":"PT2S","maxDeliveryCount":10},
  {"name":"sessions","requiresSession":true,"lockDuration":"PT1M"},
- {"name":"hasty-sessions","requiresSession":true,"lockDuration":"PT1S"}]}`
+ {"name":"hasty-sessions","requiresSession":true,"lockDuration":"PT2S"}]}`
 
 // broker is the real stand-in with a client for the test itself.
 type broker struct {
@@ -322,16 +322,16 @@ func TestLocksAreRenewed(t *testing.T) {
 			mu.Lock()
 			seen[r.URL.Path+body(t, p)]++
 			mu.Unlock()
-			time.Sleep(2500 * time.Millisecond)
+			time.Sleep(5 * time.Second)
 			ok(w)
 		})
 	a.start(a.options(b.env()))
 	b.send("hasty", texts(1)...)
-	b.send("hasty-sessions", &azservicebus.Message{Body: []byte("0"), SessionID: ptr("s")}, &azservicebus.Message{Body: []byte("1"), SessionID: ptr("s")})
+	b.send("hasty-sessions", &azservicebus.Message{Body: []byte("0"), SessionID: ptr("s")})
 	eventually(t, "all done", func() bool { return b.active("hasty")+b.active("hasty-sessions") == 0 })
 	mu.Lock()
 	defer mu.Unlock()
-	if diff := cmp.Diff(map[string]int{"/work0": 1, "/ordered0": 1, "/ordered1": 1}, seen); diff != "" {
+	if diff := cmp.Diff(map[string]int{"/work0": 1, "/ordered0": 1}, seen); diff != "" {
 		t.Errorf("a lock was lost: %s", diff)
 	}
 }
@@ -346,7 +346,7 @@ func TestLostLocks(t *testing.T) {
 	a := newApp(t, host, map[string]string{"ordered": queueFunction("hasty-sessions", isBinary, isSessions)},
 		func(w http.ResponseWriter, _ *http.Request) {
 			if calls.Add(1) == 1 {
-				time.Sleep(2 * time.Second)
+				time.Sleep(3 * time.Second)
 			}
 			ok(w)
 		})

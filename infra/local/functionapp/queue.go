@@ -59,7 +59,7 @@ type spans struct{ begin, receive, work context.Context }
 // linger is how long a stopping trigger still takes what it has asked for: on a
 // busy queue that message is on its way already, and left alone it would stay
 // locked and count as delivered.
-const linger = 100 * time.Millisecond
+const linger = 250 * time.Millisecond
 
 // lingering ends a little after ctx, and at once with work.
 func lingering(ctx, work context.Context) (context.Context, context.CancelFunc) {

@@ -135,7 +135,7 @@ func (h *Host) runOnce(first chan<- error) error {
 	defer stop()
 	over := make(chan error, 1)
 	go func() { over <- w.supervise(living) }()
-	if _, err = w.ready(h.halting); err != nil {
+	if _, err = w.answers(h.halting); err != nil {
 		stop()
 		<-over
 		return err

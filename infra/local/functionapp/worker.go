@@ -239,8 +239,13 @@ func (e *endpoint) restart() {
 // ready waits until the handler answers, at most (3+1) x initializationTimeout as
 // the host does.
 func (w *worker) ready(ctx context.Context) (*endpoint, error) {
-	deadline := time.NewTimer((crashLimit + 1) * w.patience)
-	defer deadline.Stop()
+	ctx, cancel := context.WithTimeoutCause(ctx, (crashLimit+1)*w.patience, errors.New("the handler did not become ready"))
+	defer cancel()
+	return w.answers(ctx)
+}
+
+// answers waits until the handler answers or has ended for good.
+func (w *worker) answers(ctx context.Context) (*endpoint, error) {
 	for {
 		w.mu.Lock()
 		e, final, changed := w.endpoint, w.final, w.changed
@@ -254,9 +259,7 @@ func (w *worker) ready(ctx context.Context) (*endpoint, error) {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return nil, ctx.Err()
-		case <-deadline.C:
-			return nil, errors.New("the handler did not become ready")
+			return nil, context.Cause(ctx)
 		}
 	}
 }

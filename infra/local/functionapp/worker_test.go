@@ -262,7 +262,7 @@ func TestHandlerDiesWithTheHost(t *testing.T) {
 func TestTraps(t *testing.T) {
 	t.Parallel()
 	var serve atomic.Pointer[http.HandlerFunc]
-	host := strings.Replace(plainHost, `"00:00:30"`, `"00:00:00.6"`, 1)
+	host := strings.Replace(plainHost, `"00:00:30"`, `"00:00:01.5"`, 1)
 	a := newApp(t, host, map[string]string{"tick": timerFunction}, func(w http.ResponseWriter, r *http.Request) { (*serve.Load())(w, r) })
 	h := a.start(a.options())
 	answer := func(status int, media, body string) http.HandlerFunc {
@@ -292,27 +292,24 @@ func TestTraps(t *testing.T) {
 		{"an array fails", answer(200, "application/json", "[]"), "invalid HttpResponseMessage", false},
 		{"an empty 200 hangs until the handler is killed", answer(200, "application/json", ""), "functionTimeout passed", true},
 		{"null hangs until the handler is killed", answer(200, "application/json", "null"), "functionTimeout passed", true},
-		{"a slow reply is killed", func(http.ResponseWriter, *http.Request) { time.Sleep(2 * time.Second) }, "functionTimeout passed", true},
+		{"a slow reply is killed", func(http.ResponseWriter, *http.Request) { time.Sleep(4 * time.Second) }, "functionTimeout passed", true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			eventually(t, "a handler", func() bool { return h.Status().HandlerPID != 0 })
 			serve.Store(&test.serve)
 			before, mark := h.Status(), len(a.logs.String())
-			begun := time.Now()
 			a.trigger(h, "tick")
 			eventually(t, "the end", func() bool { return h.Status().of("tick").Executed > before.of("tick").Executed })
-			took := time.Since(begun)
 			failed := h.Status().of("tick").Failed > before.of("tick").Failed
 			if failed != (test.want != "") {
 				t.Errorf("failed %t", failed)
 			}
 			eventually(t, test.want, func() bool { return strings.Contains(a.logs.String()[mark:], test.want) })
-			if test.kills != (took > 500*time.Millisecond) {
-				t.Errorf("took %s", took)
-			}
 			if test.kills {
 				eventually(t, "another handler", func() bool { s := h.Status(); return s.HandlerPID != 0 && s.HandlerPID != before.HandlerPID })
+			} else if pid := h.Status().HandlerPID; pid != before.HandlerPID {
+				t.Errorf("the handler was killed")
 			}
 		})
 	}
