@@ -1,8 +1,8 @@
-// Package bus sends events over Service Bus and keeps the messages that no retry can heal.
+// Package bus sends events over Service Bus, and keeps and replays the messages that no retry can heal.
 //
-// Receiving is the host's part, by triggers. A message that was confirmed is durable. When an error comes back some of
-// the events may have been sent; the stages converge whatever is delivered twice. Queue depths need rights on the
-// management plane and are not offered.
+// Receiving is the host's part, by triggers. What Publish confirmed is durable. When it returns an error some of the
+// events may have been sent all the same: the stages converge, so sending them again does no harm. How many messages
+// wait in a queue is not offered: the data plane does not tell, and the product has no rights beyond it.
 package bus
 
 import (
@@ -17,43 +17,53 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
 
-	"throughline/shared/event"
 	"throughline/shared/graph"
 )
 
-// Options say which namespace. Either a connection string or a namespace with a credential.
+// Options say which namespace: either a connection string, or a namespace with a credential.
 type Options struct {
 	ConnectionString string
-	Namespace        string // fully qualified
+	Namespace        string // fully qualified, for example name.servicebus.windows.net
 	Credential       azcore.TokenCredential
-	Store            graph.Store // keeps parked messages
-	Log              *slog.Logger
+	Store            graph.Store   // keeps parked messages; nil: nothing can be parked
+	Patience         time.Duration // bounds every call to Service Bus; 0: 15 s
+	Log              *slog.Logger  // nil: nothing is logged
 }
 
-// Bus sends. It is safe for concurrent use.
+// Bus sends events. It is safe for concurrent use.
 type Bus struct {
 	client     *azservicebus.Client
 	store      graph.Store
+	patience   time.Duration
 	log        *slog.Logger
-	mu         sync.Mutex
-	senders    map[string]*azservicebus.Sender
 	operations atomic.Int64
+
+	mu      sync.Mutex // guards senders
+	senders map[string]*azservicebus.Sender
 }
 
-// patience bounds one send.
-const patience = 15 * time.Second
+// errNoStore is what parking answers when there is nowhere to park.
+var errNoStore = errors.New("the bus has no store for parked messages")
 
-// Open makes the client. It does not dial.
+// Open checks the options and makes the client. It does not dial: the first send does.
 func Open(o Options) (*Bus, error) {
-	b := &Bus{store: o.Store, log: o.Log, senders: map[string]*azservicebus.Sender{}}
+	b := &Bus{store: o.Store, patience: o.Patience, log: o.Log, senders: map[string]*azservicebus.Sender{}}
+	if b.patience == 0 {
+		b.patience = 15 * time.Second
+	}
 	if b.log == nil {
 		b.log = slog.New(slog.DiscardHandler)
 	}
+	// The SDK's own pause of four seconds would spend the patience on two tries.
+	options := &azservicebus.ClientOptions{RetryOptions: azservicebus.RetryOptions{MaxRetries: 4, RetryDelay: 300 * time.Millisecond, MaxRetryDelay: 5 * time.Second}}
 	var err error
-	if o.ConnectionString != "" {
-		b.client, err = azservicebus.NewClientFromConnectionString(o.ConnectionString, nil)
-	} else {
-		b.client, err = azservicebus.NewClient(o.Namespace, o.Credential, nil)
+	switch {
+	case o.ConnectionString != "":
+		b.client, err = azservicebus.NewClientFromConnectionString(o.ConnectionString, options)
+	case o.Namespace != "" && o.Credential != nil:
+		b.client, err = azservicebus.NewClient(o.Namespace, o.Credential, options)
+	default:
+		err = errors.New("want a connection string, or a namespace with a credential")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open Service Bus: %w", err)
@@ -61,124 +71,18 @@ func Open(o Options) (*Bus, error) {
 	return b, nil
 }
 
-// Operations counts the messages sent since the bus was opened, as Service Bus bills them.
+// Operations counts what was sent since the bus was opened as Service Bus bills it: one for every 64 KB of a message.
 func (b *Bus) Operations() int64 { return b.operations.Load() }
 
-// Publish puts events durably into their queues.
-func (b *Bus) Publish(ctx context.Context, events []event.Event) error {
-	byQueue := map[string][]event.Event{}
-	var queues []string
-	for _, e := range events {
-		route, ok := event.RouteOf(e.Type)
-		if !ok {
-			return event.Permanent(fmt.Errorf("publish %s: type %q has no queue", e.ID, e.Type))
-		}
-		if byQueue[route.HeardBy] == nil {
-			queues = append(queues, route.HeardBy)
-		}
-		byQueue[route.HeardBy] = append(byQueue[route.HeardBy], e)
-	}
-	for _, q := range queues {
-		if err := b.send(ctx, q, byQueue[q]); err != nil {
-			return fmt.Errorf("publish to %s: %w", q, err)
-		}
+// Close closes the connection. What was confirmed stays sent.
+func (b *Bus) Close(ctx context.Context) error {
+	if err := b.client.Close(ctx); err != nil {
+		return fmt.Errorf("close Service Bus: %w", err)
 	}
 	return nil
 }
 
-func (b *Bus) send(ctx context.Context, queue string, events []event.Event) error {
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	s, err := b.sender(queue)
-	if err != nil {
-		return err
-	}
-	if err := b.batches(ctx, s, events); err != nil {
-		if !errors.Is(err, event.ErrPermanent) {
-			b.forget(queue, s)
-		}
-		return err
-	}
-	b.operations.Add(int64(len(events)))
-	return nil
+// within bounds one call to Service Bus.
+func (b *Bus) within(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, b.patience)
 }
-
-// batches sends events in as few batches as their sizes allow.
-func (b *Bus) batches(ctx context.Context, s *azservicebus.Sender, events []event.Event) error {
-	batch, err := s.NewMessageBatch(ctx, nil)
-	if err != nil {
-		return err
-	}
-	for _, e := range events {
-		m, err := message(e)
-		if err != nil {
-			return err
-		}
-		err = batch.AddMessage(m, nil)
-		if errors.Is(err, azservicebus.ErrMessageTooLarge) && batch.NumMessages() > 0 {
-			if err := s.SendMessageBatch(ctx, batch, nil); err != nil {
-				return err
-			}
-			if batch, err = s.NewMessageBatch(ctx, nil); err != nil {
-				return err
-			}
-			err = batch.AddMessage(m, nil)
-		}
-		if errors.Is(err, azservicebus.ErrMessageTooLarge) {
-			return event.Permanent(fmt.Errorf("event %s of type %s: %d bytes are too many for one message", e.ID, e.Type, len(m.Body)))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return s.SendMessageBatch(ctx, batch, nil)
-}
-
-func message(e event.Event) (*azservicebus.Message, error) {
-	body, err := e.Encode()
-	if err != nil {
-		return nil, event.Permanent(err)
-	}
-	subject, kind, id := string(e.Type), event.ContentType, e.ID
-	m := &azservicebus.Message{MessageID: &id, Subject: &subject, ContentType: &kind, Body: body}
-	if route, _ := event.RouteOf(e.Type); route.Sessions {
-		session := e.Session
-		m.SessionID = &session
-	}
-	if !e.NotBefore.IsZero() {
-		at := e.NotBefore
-		m.ScheduledEnqueueTime = &at
-	}
-	return m, nil
-}
-
-func (b *Bus) sender(queue string) (*azservicebus.Sender, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if s, ok := b.senders[queue]; ok {
-		return s, nil
-	}
-	s, err := b.client.NewSender(queue, nil)
-	if err != nil {
-		return nil, err
-	}
-	b.senders[queue] = s
-	return s, nil
-}
-
-// forget drops a sender that failed; the next send opens a new one.
-func (b *Bus) forget(queue string, s *azservicebus.Sender) {
-	b.mu.Lock()
-	if b.senders[queue] == s {
-		delete(b.senders, queue)
-	}
-	b.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
-	defer cancel()
-	if err := s.Close(ctx); err != nil {
-		b.log.Debug("a broken sender did not close", "queue", queue, "reason", err)
-	}
-}
-
-// Close closes the connection.
-func (b *Bus) Close(ctx context.Context) error { return b.client.Close(ctx) }

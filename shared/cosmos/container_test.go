@@ -26,7 +26,7 @@ func TestIndexedPaths(t *testing.T) {
 		}
 	}
 	named := 0
-	for _, root := range []string{"../../functions", "../graph"} {
+	for _, root := range []string{"../../functions", "../graph", "../bus"} {
 		err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 			if err != nil {
 				return err
