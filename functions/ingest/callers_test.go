@@ -170,6 +170,17 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+func TestTokensWithoutAnAudience(t *testing.T) {
+	s, _, entra, _ := withIssuers(t)
+	s.Callers.Entra.Audience = ""
+	for _, audience := range []any{"", []string{}, nil} {
+		token := entra.token(t, func(c jwt.MapClaims) { c["aud"] = audience })
+		if w := serve(s, send(cloudEvent("com.example", `{}`), bear(token))); w.Code != 401 {
+			t.Errorf("audience %v: answer %d", audience, w.Code)
+		}
+	}
+}
+
 // flip changes the last letter of a token's payload.
 func flip(token string) string {
 	parts := strings.Split(token, ".")

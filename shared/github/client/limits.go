@@ -44,6 +44,8 @@ const (
 	maxError   = 64 << 10         // bytes read of an error's body
 )
 
+const usedUp = "GitHub's rate limit is used up"
+
 func newLimits(next http.RoundTripper, now func() time.Time) *limits {
 	return &limits{next: next, now: now, quiet: map[string]pause{}, left: map[string]allowance{}}
 }
@@ -96,6 +98,9 @@ func (l *limits) waiting(resource string) error {
 			return &graph.Limited{Until: p.until, Why: p.why}
 		}
 	}
+	if a, known := l.left[resource]; known && a.remaining == 0 && l.now().Before(a.reset) {
+		return &graph.Limited{Until: a.reset, Why: usedUp}
+	}
 	return nil
 }
 
@@ -129,7 +134,7 @@ func (l *limits) note(resource string, answer *http.Response) error {
 	case given:
 		p = pause{l.now().Add(min(after, maxAsked)), "GitHub asks to retry later"}
 	case known && a.remaining == 0 && l.now().Before(a.reset):
-		key, p = resource, pause{a.reset, "GitHub's rate limit is used up"}
+		key, p = resource, pause{a.reset, usedUp}
 	default:
 		p = pause{l.now().Add(min(firstPause<<min(l.secondary, 10), maxPause)), "GitHub's secondary rate limit"}
 		l.secondary++

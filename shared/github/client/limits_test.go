@@ -164,6 +164,40 @@ func TestReserveIsKeptForIssues(t *testing.T) {
 	}
 }
 
+func TestTheLastRequestOfTheHour(t *testing.T) {
+	calls := 0
+	var s *stand
+	s, c := limited(t, func(h http.Header) (int, string) {
+		calls++
+		rate(h, 5000, 0, s.now.Add(10*time.Minute))
+		return 200, `[]`
+	})
+	if err := collect(c); err != nil {
+		t.Fatal(err)
+	}
+	if got := until(t, collect(c)).Sub(s.now); got != 10*time.Minute || calls != 1 {
+		t.Errorf("waits %v after %d calls", got, calls)
+	}
+	s.now = s.now.Add(10 * time.Minute)
+	if err := collect(c); err != nil || calls != 2 {
+		t.Errorf("after the reset: %v, %d calls", err, calls)
+	}
+}
+
+func TestTokensAreNotCountedToTheInstallation(t *testing.T) {
+	s := newStand(t)
+	s.mux.HandleFunc("POST /app/installations/5/access_tokens", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Date", s.now.Format(http.TimeFormat))
+		rate(w.Header(), 5000, 0, s.now.Add(10*time.Minute))
+		w.WriteHeader(http.StatusCreated)
+		_, _ = io.WriteString(w, `{"token":"ghs_42_5","expires_at":"2099-01-01T00:00:00Z"}`)
+	})
+	s.json("GET /orgs/acme/dependabot/alerts", `[]`)
+	if err := collect(s.client(nil)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestLimitsOfTokens(t *testing.T) {
 	s := newStand(t)
 	s.mux.HandleFunc("POST /app/installations/5/access_tokens", func(w http.ResponseWriter, _ *http.Request) {
