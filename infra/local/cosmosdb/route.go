@@ -3,6 +3,7 @@ package cosmosdb
 import (
 	"errors"
 	"io"
+	"math"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -29,6 +30,7 @@ const maxBody = 4 << 20
 
 func (s *Server) handle(w http.ResponseWriter, r *http.Request, compute bool) {
 	a, operation := s.answer(r, compute)
+	a.charge = math.Round(a.charge*100) / 100
 	if activity := r.Header.Get("X-Ms-Activity-Id"); activity != "" {
 		w.Header()["X-Ms-Activity-Id"] = []string{activity}
 	} else {
