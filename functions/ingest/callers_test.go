@@ -229,6 +229,32 @@ func TestKeysAreFetchedAgainWhenTheyRotate(t *testing.T) {
 	}
 }
 
+func TestOnlyStrongKeysVerify(t *testing.T) {
+	rsaKey, err := entraKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	enc := func(b []byte) string { return base64.RawURLEncoding.EncodeToString(b) }
+	strong := jwk{Type: "RSA", N: enc(rsaKey.N.Bytes()), E: "AQAB"}
+	if strong.public() == nil {
+		t.Error("a strong key is refused")
+	}
+	weak := map[string]jwk{
+		"short":          {Type: "RSA", N: enc(rsaKey.N.Bytes()[:128]), E: "AQAB"},
+		"exponent one":   {Type: "RSA", N: strong.N, E: enc([]byte{1})},
+		"no exponent":    {Type: "RSA", N: strong.N},
+		"for encryption": {Type: "RSA", N: strong.N, E: "AQAB", Use: "enc"},
+		"symmetric":      {Type: "oct"},
+		"off the curve":  {Type: "EC", Curve: "P-256", X: enc(make([]byte, 32)), Y: enc(make([]byte, 32))},
+		"no such curve":  {Type: "EC", Curve: "P-1", X: "AA", Y: "AA"},
+	}
+	for name, k := range weak {
+		if k.public() != nil {
+			t.Errorf("%s is taken", name)
+		}
+	}
+}
+
 func TestBuild(t *testing.T) {
 	commit := strings.Repeat("c", 40)
 	cases := []struct {
