@@ -14,6 +14,7 @@ import (
 	"encoding/json"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
@@ -33,6 +34,8 @@ type Server struct {
 	quota   *quota
 	paths   []estate.AttackPath
 	crossed map[int][]int // attack paths by workload
+
+	environments []string // of the Container Apps
 
 	mu          sync.Mutex
 	assignments map[string]*assignment // by lower-case id
@@ -60,6 +63,13 @@ func Open(c Config) (*Server, error) {
 	for n, p := range s.paths {
 		s.crossed[p.Workload] = append(s.crossed[p.Workload], n)
 	}
+	for i, w := range s.world.Workloads {
+		if open, internal := s.environmentsOf(i); w.IsContainerApp() {
+			s.environments = append(s.environments, open, internal)
+		}
+	}
+	slices.Sort(s.environments)
+	s.environments = slices.Compact(s.environments)
 	return s, s.loadAssignments()
 }
 

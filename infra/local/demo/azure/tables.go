@@ -17,6 +17,7 @@ const (
 	registryRow
 	clusterRow
 	workloadRow
+	environmentRow
 	imageFinding     // index: image, part: package
 	containerFinding // index: workload, part: package; beyond them the packages that the image before had
 	attackPathRow
@@ -26,7 +27,7 @@ const (
 
 var rowTypes = map[string][]rowKind{
 	"resourcecontainers": {subscriptionRow},
-	"resources":          {registryRow, clusterRow, workloadRow},
+	"resources":          {registryRow, clusterRow, workloadRow, environmentRow},
 	"securityresources":  {imageFinding, containerFinding, attackPathRow, cveRow, assignmentRow},
 }
 
@@ -36,6 +37,7 @@ var typesOf = map[rowKind][]string{
 	registryRow:      {"microsoft.containerregistry/registries"},
 	clusterRow:       {"microsoft.containerservice/managedclusters"},
 	workloadRow:      {"microsoft.app/containerapps", "microsoft.containerinstance/containergroups", "microsoft.web/sites"},
+	environmentRow:   {"microsoft.app/managedenvironments"},
 	imageFinding:     {"microsoft.security/assessments"},
 	containerFinding: {"microsoft.security/assessments"},
 	attackPathRow:    {"microsoft.security/attackpaths"},
@@ -117,6 +119,8 @@ func (s *Server) refs(k rowKind, add func(rowRef)) {
 		count(1)
 	case clusterRow:
 		count(len(s.world.Clusters))
+	case environmentRow:
+		count(len(s.environments))
 	case attackPathRow:
 		count(len(s.paths))
 	case cveRow:

@@ -24,6 +24,8 @@ func (s *Server) id(ref rowRef) string {
 		return s.world.Clusters[i].ID()
 	case workloadRow:
 		return s.world.ResourceID(s.world.Workloads[i])
+	case environmentRow:
+		return s.environments[i]
 	case attackPathRow:
 		p := s.paths[i]
 		return "/subscriptions/" + s.world.Workloads[p.Workload].Subscription + "/providers/Microsoft.Security/attackPaths/" + p.Name
@@ -55,6 +57,10 @@ func (s *Server) row(ref rowRef) kusto.Row {
 		return r
 	case workloadRow:
 		return s.workload(i)
+	case environmentRow:
+		r := base(s.environments[i], typesOf[environmentRow][0], s.world.Tenant)
+		r["properties"] = bag{"provisioningState": "Succeeded", "defaultDomain": "happyhill.westeurope.azurecontainerapps.io", "vnetConfiguration": bag{"internal": strings.HasSuffix(s.environments[i], "-internal")}}
+		return r
 	case attackPathRow:
 		return s.attackPath(i)
 	case cveRow:
@@ -112,7 +118,7 @@ func (s *Server) workload(i int) kusto.Row {
 	image, exposed := s.imageName(i), d.Factors[estate.Internet]
 	switch {
 	case w.IsContainerApp():
-		r["properties"] = s.containerApp(w, image, exposed)
+		r["properties"] = s.containerApp(i, image, exposed)
 	case w.IsContainerGroup():
 		address := map[bool]string{true: "Public", false: "Private"}[exposed]
 		r["properties"] = bag{
@@ -130,17 +136,35 @@ func (s *Server) workload(i int) kusto.Row {
 	return r
 }
 
-func (s *Server) containerApp(w estate.Workload, image string, exposed bool) bag {
+// environment is where a Container App runs. Every third one that is not exposed lies in an internal environment, where
+// even an external ingress ends in the network.
+func (s *Server) environment(i int) string {
+	open, internal := s.environmentsOf(i)
+	if !s.world.Deployment(i).Factors[estate.Internet] && i%3 == 0 {
+		return internal
+	}
+	return open
+}
+
+func (s *Server) environmentsOf(i int) (open, internal string) {
+	w := s.world.Workloads[i]
+	open = "/subscriptions/" + w.Subscription + "/resourceGroups/" + w.ResourceGroup + "/providers/Microsoft.App/managedEnvironments/env-" + w.Region
+	return open, open + "-internal"
+}
+
+func (s *Server) containerApp(i int, image string, exposed bool) bag {
+	w, environment := s.world.Workloads[i], s.environment(i)
+	external := exposed || strings.HasSuffix(environment, "-internal")
 	var ingress any
-	if exposed || len(w.Name)%2 == 0 {
+	if external || i%2 == 0 {
 		ingress = bag{
-			"external": exposed, "fqdn": w.Name + ".happyhill.westeurope.azurecontainerapps.io", "targetPort": 8080.0, "transport": "auto", "customDomains": nil,
+			"external": external, "fqdn": w.Name + ".happyhill.westeurope.azurecontainerapps.io", "targetPort": 8080.0, "transport": "auto", "customDomains": nil,
 			"ipSecurityRestrictions": nil, "traffic": []any{bag{"weight": 100.0, "latestRevision": true}},
 		}
 	}
 	return bag{
 		"provisioningState": "Succeeded", "runningStatus": "Running", "latestReadyRevisionName": w.Name + "--r1", "workloadProfileName": "Consumption",
-		"managedEnvironmentId": "/subscriptions/" + w.Subscription + "/resourceGroups/" + w.ResourceGroup + "/providers/Microsoft.App/managedEnvironments/env-" + w.Region,
+		"managedEnvironmentId": environment,
 		"configuration":        bag{"ingress": ingress, "activeRevisionsMode": "Single"},
 		"template": bag{"initContainers": nil, "scale": bag{"minReplicas": 1.0, "maxReplicas": 5.0},
 			"containers": []any{bag{"name": w.Container, "image": image, "resources": bag{"cpu": 0.5, "memory": "1Gi"}}}},

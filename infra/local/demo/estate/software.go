@@ -128,7 +128,7 @@ func (e *Estate) Software(image int) []Package {
 		return out
 	}
 	for _, i := range e.alertsOf[img.Repo] {
-		if a := e.Alerts[Dependabot][i]; a.State == "open" && len(out) < e.plan.software && chance(r, 60) && strings.HasPrefix(a.Path, img.Context) {
+		if a := e.Alerts[Dependabot][i]; a.State == "open" && a.Advisory().Ecosystem != "actions" && len(out) < e.plan.software && chance(r, 60) && strings.HasPrefix(a.Path, img.Context) {
 			add(fromAlert(a))
 		}
 	}

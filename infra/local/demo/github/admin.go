@@ -123,15 +123,15 @@ func (s *Server) adminAlert(r *http.Request, a admin, t *tx) (any, error) {
 	return s.alertJSON(x, alertForm{hideSecret: true}), nil
 }
 
-// adminIssue acts on an issue as a person: close, reopen, assign, unassign, label, comment, edit.
-func (s *Server) adminIssue(r *http.Request, a admin, _ *tx) (any, error) {
+// adminIssue acts on an issue as a person: close, reopen, assign, unassign, label, comment, edit, delete, transfer.
+func (s *Server) adminIssue(r *http.Request, a admin, t *tx) (any, error) {
 	repo, err := s.adminFind(r.PathValue("repo"))
 	if err != nil {
 		return nil, err
 	}
 	number, err := strconv.Atoi(r.PathValue("number"))
 	i := s.findIssue(repo, number)
-	if err != nil || i == nil {
+	if err != nil || i == nil || i.Deleted || i.Moved != nil {
 		return nil, fmt.Errorf("there is no issue %s in %s", r.PathValue("number"), r.PathValue("repo"))
 	}
 	by := a.Login
@@ -155,8 +155,15 @@ func (s *Server) adminIssue(r *http.Request, a admin, _ *tx) (any, error) {
 	case "comment":
 		_, err = s.comment(i, a.Body, by, false)
 		return s.issueJSON(i), err
+	case "delete":
+		i.Deleted, i.Updated = true, s.now()
+		t.put(issueKey(i), i)
+		s.issueHooks(t, i, by, "deleted")
+		return s.issueJSON(i), nil
+	case "transfer":
+		return s.transfer(t, i, a.Repository, by)
 	default:
-		return nil, fmt.Errorf("action %q: want close, reopen, assign, unassign, label, comment or edit", r.PathValue("action"))
+		return nil, fmt.Errorf("action %q: want close, reopen, assign, unassign, label, comment, edit, delete or transfer", r.PathValue("action"))
 	}
 	err = s.updateIssue(i, p, by)
 	return s.issueJSON(i), err

@@ -24,9 +24,9 @@ func (s *Server) commentJSON(i *Issue, c Comment) map[string]any {
 func (s *Server) listComments(c *call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := s.findIssue(c.repo, c.number("number"))
-	if i == nil {
-		return problem(http.StatusNotFound, "Not Found")
+	i, bad := s.issueOf(c)
+	if bad != nil {
+		return *bad
 	}
 	list, header := page(c, i.Comments)
 	out := []any{}
@@ -60,9 +60,9 @@ func (s *Server) createComment(c *call) reply {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := s.findIssue(c.repo, c.number("number"))
-	if i == nil {
-		return problem(http.StatusNotFound, "Not Found")
+	i, bad := s.issueOf(c)
+	if bad != nil {
+		return *bad
 	}
 	if bad := s.writable(c.repo); bad != nil {
 		return *bad
@@ -134,9 +134,9 @@ func (s *Server) editComment(c *call) reply {
 
 // onIssue finds the issue of the path, lets f compute its new labels and assignees, and stores what changed.
 func (s *Server) onIssue(c *call, f func(i *Issue) (issueWrite, *reply)) (*Issue, *reply) {
-	i := s.findIssue(c.repo, c.number("number"))
-	if i == nil {
-		return nil, ptr(problem(http.StatusNotFound, "Not Found"))
+	i, bad := s.issueOf(c)
+	if bad != nil {
+		return nil, bad
 	}
 	if bad := s.writable(c.repo); bad != nil {
 		return nil, bad
@@ -162,9 +162,9 @@ func names(list []string) []nameOrObject {
 func (s *Server) issueLabels(c *call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := s.findIssue(c.repo, c.number("number"))
-	if i == nil {
-		return problem(http.StatusNotFound, "Not Found")
+	i, bad := s.issueOf(c)
+	if bad != nil {
+		return *bad
 	}
 	list, header := page(c, s.labelsJSON(i))
 	return reply{http.StatusOK, list, header}
@@ -177,8 +177,8 @@ func (s *Server) writeLabels(c *call, keep bool) reply {
 	var p struct {
 		Labels []nameOrObject `json:"labels"`
 	}
-	if err := c.decodeLabels(&p.Labels); err != nil {
-		return *err
+	if bad := c.decodeLabels(&p.Labels); bad != nil {
+		return *bad
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,7 +1,6 @@
 package github
 
 import (
-	"encoding/json"
 	"net/http"
 	"slices"
 	"strconv"
@@ -68,8 +67,8 @@ func (s *Server) getDelivery(c *call) reply {
 	if !found {
 		return problem(http.StatusNotFound, "Not Found")
 	}
-	var payload json.RawMessage
-	if _, err := s.journal.Get("payload/"+d.GUID, &payload); err != nil {
+	payload, err := s.hooks.payload(d.GUID)
+	if err != nil {
 		return broken(err)
 	}
 	out := s.hooks.deliveryJSON(d)

@@ -9,6 +9,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"hash"
 	"io"
@@ -18,6 +19,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/golang/snappy"
 
 	"throughline/infra/local/demo/estate"
 	"throughline/infra/local/demo/journal"
@@ -32,7 +35,7 @@ var hookEvents = []string{
 const (
 	hookWorkers  = 4
 	hookPatience = 10 * time.Second // GitHub's own
-	hookHistory  = 20_000           // attempts that are remembered
+	hookHistory  = 10_000           // attempts that are remembered
 )
 
 // delivery is one attempt to tell the world something. It is one document of the journal; its payload lies beside it,
@@ -212,8 +215,29 @@ func (h *hooks) compose(t *tx, guid, event, action string, repo int, by string, 
 	for k, v := range extra {
 		body[k] = v
 	}
-	t.put("payload/"+guid, body)
+	t.put("payload/"+guid, pack(body))
 	return d
+}
+
+// pack compresses a payload: thousands of them are remembered.
+func pack(body map[string]any) []byte {
+	raw, err := json.Marshal(body)
+	if err != nil {
+		raw = []byte(`{}`) // payloads are maps of plain values and always marshal
+	}
+	return snappy.Encode(nil, raw)
+}
+
+func (h *hooks) payload(guid string) (json.RawMessage, error) {
+	var packed []byte
+	found, err := h.s.journal.Get("payload/"+guid, &packed)
+	if err == nil && !found {
+		err = errors.New("the payload is gone")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return snappy.Decode(nil, packed)
 }
 
 // hookRepository is the repository as webhooks carry it.
@@ -297,10 +321,9 @@ func sign(secret string, of func() hash.Hash, body []byte) string {
 func (h *hooks) send(ctx context.Context, d *delivery, url, secret string) {
 	started := time.Now()
 	defer func() { d.Duration = float64(time.Since(started).Milliseconds()) / 1000 }()
-	var body json.RawMessage
-	found, err := h.s.journal.Get("payload/"+d.GUID, &body)
-	if err != nil || !found {
-		d.Status, d.Code = "payload is gone", 0
+	body, err := h.payload(d.GUID)
+	if err != nil {
+		d.Status, d.Code = err.Error(), 0
 		return
 	}
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))

@@ -33,8 +33,13 @@ type Issue struct {
 	ClosedBy    string    `json:"closedBy,omitempty"`
 	Comments    []Comment `json:"comments,omitempty"`
 	PullRequest bool      `json:"pullRequest,omitempty"`
+	Deleted     bool      `json:"deleted,omitempty"`
+	Moved       *Place    `json:"moved,omitempty"` // where it was transferred to
 	Merged      bool      `json:"merged,omitempty"`
 }
+
+// Place names an issue.
+type Place struct{ Repo, Number int }
 
 // Comment is one comment on an issue.
 type Comment struct {
@@ -77,7 +82,9 @@ func (s *Server) Issues() []Issue {
 	var out []Issue
 	for i := range s.repos {
 		for _, x := range s.issues[i] {
-			out = append(out, *x)
+			if !x.Deleted && x.Moved == nil {
+				out = append(out, *x)
+			}
 		}
 	}
 	return out
@@ -143,12 +150,28 @@ func (s *Server) findIssue(repo, number int) *Issue {
 	return list[n]
 }
 
+// issueOf finds the issue that a path names: 404 when there never was one, 410 when it was deleted, a redirect when it
+// was transferred. The caller holds s.mu.
+func (s *Server) issueOf(c *call) (*Issue, *reply) {
+	i := s.findIssue(c.repo, c.number("number"))
+	switch {
+	case i == nil:
+		return nil, ptr(problem(http.StatusNotFound, "Not Found"))
+	case i.Deleted:
+		return nil, ptr(problem(http.StatusGone, "This issue was deleted"))
+	case i.Moved != nil:
+		target := fmt.Sprintf("%s/repos/%s/issues/%d", s.base, s.fullName(i.Moved.Repo), i.Moved.Number)
+		return nil, &reply{http.StatusMovedPermanently, problemJSON{Message: "Moved Permanently", URL: target, Status: "301"}, map[string]string{"Location": target}}
+	}
+	return i, nil
+}
+
 func (s *Server) getIssue(c *call) reply {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := s.findIssue(c.repo, c.number("number"))
-	if i == nil {
-		return problem(http.StatusNotFound, "Not Found")
+	i, bad := s.issueOf(c)
+	if bad != nil {
+		return *bad
 	}
 	return ok(s.issueJSON(i))
 }
@@ -172,7 +195,7 @@ func (s *Server) listIssues(c *call) reply {
 	defer s.mu.Unlock()
 	var out []*Issue
 	for _, i := range s.issues[c.repo] {
-		fits := state == "all" || i.State == state
+		fits := (state == "all" || i.State == state) && !i.Deleted && i.Moved == nil
 		fits = fits && (v.Get("creator") == "" || i.Author == v.Get("creator")) && !i.Updated.Before(since)
 		fits = fits && !slices.ContainsFunc(labels, func(l string) bool { return !slices.Contains(i.Labels, l) })
 		if a := v.Get("assignee"); a != "" && a != "*" {
@@ -351,9 +374,9 @@ func (s *Server) editIssue(c *call) reply {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := s.findIssue(c.repo, c.number("number"))
-	if i == nil {
-		return problem(http.StatusNotFound, "Not Found")
+	i, bad := s.issueOf(c)
+	if bad != nil {
+		return *bad
 	}
 	if bad := s.writable(c.repo); bad != nil {
 		return *bad
