@@ -46,6 +46,19 @@ func TestAcceptance(t *testing.T) {
 	}
 }
 
+// The shortest limit is one day, which ends with the next.
+func TestAcceptanceOfOneDay(t *testing.T) {
+	p := DefaultPolicy()
+	p.Acceptance.MaxDays.P0 = 1
+	a := Acceptance{By: "ana", Reason: "tonight", At: epoch, Until: onDay(2), Tier: graph.P0}
+	if err := a.Validate(p); err == nil {
+		t.Error("two days are accepted")
+	}
+	if end, bounded := a.End(p); !bounded || end.Format(time.RFC3339) != "2026-09-02T23:59:59Z" {
+		t.Errorf("ends %v", end)
+	}
+}
+
 func TestAcceptanceInForce(t *testing.T) {
 	p := DefaultPolicy()
 	person := Acceptance{By: "ana", Reason: "internal tool", At: epoch, Until: onDay(10), Tier: graph.P1}

@@ -37,7 +37,7 @@ func yesIf(b bool) graph.Answer {
 }
 
 func parseVector(vector string) (m metrics, ok bool) {
-	rest := ""
+	var rest string
 	m.version, rest, ok = strings.Cut(vector, "/")
 	switch {
 	case !ok:
@@ -120,18 +120,15 @@ func PickVector(vectors ...Fact) Fact {
 // BaseSeverity is the base rating of a complete CVSS 3.0, 3.1 or 4.0 vector: none, low, medium, high or critical. It is
 // empty for anything else.
 func BaseSeverity(vector string) string {
-	score, ok := baseScore(vector)
-	if !ok {
-		return ""
+	if score, ok := baseScore(vector); ok {
+		if rating, err := cvss31.Rating(score); err == nil {
+			return strings.ToLower(rating)
+		}
 	}
-	rating, err := cvss31.Rating(score)
-	if err != nil {
-		return ""
-	}
-	return strings.ToLower(rating)
+	return ""
 }
 
-func baseScore(vector string) (float64, bool) {
+func baseScore(vector string) (score float64, ok bool) {
 	switch {
 	case strings.HasPrefix(vector, "CVSS:3.0/"):
 		if v, err := cvss30.ParseVector(vector); err == nil {
@@ -146,5 +143,5 @@ func baseScore(vector string) (float64, bool) {
 			return v.Score(), true
 		}
 	}
-	return 0, false
+	return score, false
 }

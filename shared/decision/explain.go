@@ -150,14 +150,15 @@ func (f *facts) trials(in *Inputs) []trial {
 	return append(all, trial{factAutomatable, string(f.automatable), yesNo}, trial{factImpact, impactName(f.total), impacts})
 }
 
-func impactName(total graph.Answer) string {
+// impactName is empty for an unknown impact.
+func impactName(total graph.Answer) (name string) {
 	switch total {
 	case graph.Yes:
-		return "total"
+		name = "total"
 	case graph.No:
-		return "partial"
+		name = "partial"
 	}
-	return ""
+	return name
 }
 
 // Apply sets the one fact of the flip.
@@ -204,14 +205,9 @@ func (in *Inputs) setThreat(level string) {
 // setRunning keeps the number of workloads in step: at least one exactly when it runs.
 func (in *Inputs) setRunning(fact Fact) {
 	in.Running = fact
-	n, err := strconv.Atoi(in.Workloads.Value)
-	if err != nil {
-		n = 0
-	}
+	n := 0
 	if fact.Value == string(graph.Yes) {
-		n = max(1, n)
-	} else {
-		n = 0
+		n = max(1, count(in.Workloads.Value))
 	}
 	in.Workloads.Value = strconv.Itoa(n)
 }

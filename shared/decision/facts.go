@@ -47,10 +47,8 @@ func read(in *Inputs, p *Policy) facts {
 		sensitive: answer(in.Sensitive.Value),
 		critical:  answer(in.Critical.Value),
 		running:   answer(in.Running.Value),
+		workloads: count(in.Workloads.Value),
 		leaked:    in.Leaked.Value == "yes",
-	}
-	if n, err := strconv.Atoi(in.Workloads.Value); err == nil && n > 0 {
-		f.workloads = n
 	}
 	switch in.Kind {
 	case Code:
@@ -63,6 +61,15 @@ func read(in *Inputs, p *Policy) facts {
 		f.readVuln(in, p)
 	}
 	return f
+}
+
+// count is the number of workloads; 0 for what is no number.
+func count(v string) int {
+	n, err := strconv.Atoi(v)
+	if err != nil {
+		return 0
+	}
+	return max(0, n)
 }
 
 func answer(v string) graph.Answer { return graph.Answer(v).OrUnknown() }
@@ -88,7 +95,7 @@ func (f *facts) readVuln(in *Inputs, p *Policy) {
 // readCode: nobody can search the internet for a flaw that is not public, so no threat and not automatable.
 func (f *facts) readCode(in *Inputs, p *Policy) {
 	f.severity = severity(in.Severity.Value)
-	f.automatable, f.total, f.assessed = graph.No, graph.No, true
+	f.automatable, f.total = graph.No, graph.No
 	for rest := in.CWE.Value; rest != ""; {
 		var n int
 		if n, rest = nextCWE(rest); slices.Contains(p.Code.TotalCWE, n) {

@@ -2,6 +2,7 @@ package decision
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
@@ -93,6 +94,7 @@ func TestEstimate(t *testing.T) {
 		"CVSS:3.1/AV:N/AC:L/PR:N/UI:P/S:U/C:H/I:H/A:N":                         {unknown, unknown},
 		"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:H/I:H/A:N/":                        {unknown, unknown},
 		"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/:U/C:H/I:H/A:N":                          {unknown, unknown},
+		"CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:/C:H/I:H/A:N":                          {unknown, unknown},
 		"AV:N/AC:L/Au:N/C:C/I:C/A:C":                                           {unknown, unknown},
 		"CVSS:2.0/AV:N/AC:L/PR:N/UI:N/C:H/I:H":                                 {unknown, unknown},
 		"CVSS:3.1":                                                             {unknown, unknown},
@@ -101,6 +103,23 @@ func TestEstimate(t *testing.T) {
 		a, ti := Estimate(vector)
 		if a != want[0] || ti != want[1] {
 			t.Errorf("%q: %s, %s, want %v", vector, a, ti, want)
+		}
+	}
+}
+
+// A value that the metric does not have breaks the vector, whichever metric it is.
+func TestEstimateRefusesUnknownValues(t *testing.T) {
+	for _, vector := range []string{estimates[1], estimates[3]} {
+		parts := strings.Split(vector, "/")
+		for i, part := range parts[1:] {
+			name, _, _ := strings.Cut(part, ":")
+			odd := slices.Clone(parts)
+			odd[i+1] = name + ":~"
+			a, ti := Estimate(strings.Join(odd, "/"))
+			read := slices.Contains([]string{"AV", "AC", "AT", "PR", "UI", "VC", "VI", "C", "I"}, name)
+			if a.Known() == read || ti.Known() == read {
+				t.Errorf("%v: %s, %s", odd, a, ti)
+			}
 		}
 	}
 }

@@ -33,8 +33,8 @@ func TestMutantsAreKilled(t *testing.T) {
 	if all.binary == "" {
 		t.Fatalf("the package with all its switches does not compile:\n%s", all.output)
 	}
-	if survives := all.run(0); !survives {
-		t.Fatal("the tests fail without any mutant")
+	if survives, output := all.run(0); !survives {
+		t.Fatalf("the tests fail without any mutant:\n%s", output)
 	}
 	count := make(map[string]int)
 	for _, m := range s.mutants {
@@ -58,7 +58,7 @@ func fate(t *testing.T, m mutant, all built) string {
 	case known:
 		return "equivalent"
 	case m.number > 0:
-		survives = all.run(m.number)
+		survives, _ = all.run(m.number)
 	default:
 		source, err := os.ReadFile(m.file)
 		if err != nil {
@@ -71,7 +71,7 @@ func fate(t *testing.T, m mutant, all built) string {
 		if b.binary == "" {
 			return "does not compile"
 		}
-		survives = b.run(0)
+		survives, _ = b.run(0)
 	}
 	if survives {
 		return "survives"
@@ -114,14 +114,14 @@ func build(t *testing.T, files map[string][]byte) built {
 
 // run tells whether all other tests pass. Most mutants fall to the examples, which are quick. Switches allocate, so the
 // test of allocations is left out.
-func (b built) run(number int) (survives bool) {
+func (b built) run(number int) (survives bool, output string) {
 	for _, tests := range []string{"Vectors|Examples|Table|ParsePolicy|Stories", "."} {
 		test := exec.Command(b.binary, "-test.run", tests, "-test.skip", "TestMutantsAreKilled|TestDecideAllocatesOnce",
 			"-test.failfast", "-test.timeout=120s", "-rapid.nofailfile")
 		test.Env = append(os.Environ(), "THROUGHLINE_LONG=", "DECISION_MUTANT="+strconv.Itoa(number))
-		if err := test.Run(); err != nil {
-			return false
+		if text, err := test.CombinedOutput(); err != nil {
+			return false, string(text)
 		}
 	}
-	return true
+	return true, ""
 }

@@ -3,18 +3,12 @@ package decision
 import (
 	"bytes"
 	"crypto/sha256"
-	_ "embed" // the default policy as shipped
 	"encoding/hex"
 	"encoding/json"
 	"slices"
 
 	"throughline/shared/graph"
 )
-
-// DefaultPolicyText is policy.yaml as shipped. It parses to DefaultPolicy.
-//
-//go:embed policy.yaml
-var DefaultPolicyText []byte
 
 // Values of a policy that the rules compare with.
 const (

@@ -115,6 +115,7 @@ type schemata struct {
 	types   map[ast.Expr]types.Type
 	source  map[string][]byte
 	file    string
+	imports []string
 	mutants []mutant
 }
 
@@ -152,6 +153,10 @@ func newSchemata(t *testing.T, mutated []string) (*schemata, map[string][]byte) 
 	for _, tree := range trees {
 		if s.file = s.set.Position(tree.Package).Filename; !slices.Contains(mutated, s.file) {
 			continue
+		}
+		s.imports = nil
+		for _, spec := range tree.Imports {
+			s.imports = append(s.imports, strings.Trim(spec.Path.Value, `"`))
 		}
 		astutil.Apply(tree, s.enter, s.leave)
 		var out bytes.Buffer
@@ -330,18 +335,21 @@ func place(call ast.Expr, at token.Pos) {
 	}
 }
 
+// typeName is the type of e as the file can write it; empty when it cannot.
 func (s *schemata) typeName(e ast.Expr) string {
 	t := s.types[e]
 	if t == nil {
 		return ""
 	}
+	foreign := false
 	name := types.TypeString(types.Default(t), func(p *types.Package) string {
 		if p.Path() == "throughline/shared/decision" {
 			return ""
 		}
+		foreign = foreign || !slices.Contains(s.imports, p.Path())
 		return p.Name()
 	})
-	if strings.HasPrefix(name, "untyped") {
+	if foreign || strings.HasPrefix(name, "untyped") {
 		return ""
 	}
 	return name
@@ -373,11 +381,11 @@ func (s *schemata) operation(c *astutil.Cursor, n *ast.BinaryExpr) {
 	case token.LOR:
 		s.replace(c, n, fmt.Sprintf("mutEither(%d, func() bool { return part0 }, func() bool { return part1 })", s.new(n, op, "&&")), n.X, n.Y)
 	case token.EQL:
-		if types.Comparable(s.types[n.X]) {
+		if kind != "" && types.Comparable(s.types[n.X]) {
 			s.replace(c, n, fmt.Sprintf("mutSame[%s](%d, part0, part1)", kind, s.new(n, op, "!=")), n.X, n.Y)
 		}
 	case token.NEQ:
-		if types.Comparable(s.types[n.X]) {
+		if kind != "" && types.Comparable(s.types[n.X]) {
 			s.replace(c, n, fmt.Sprintf("mutDiffer[%s](%d, part0, part1)", kind, s.new(n, op, "==")), n.X, n.Y)
 		}
 	case token.LSS, token.LEQ, token.GTR, token.GEQ:
