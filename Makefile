@@ -3,8 +3,6 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 ARGS ?=
 DIST ?= dist
-# The same source gives the same bytes: no paths of this machine, no build ids, no version control stamps.
-GOBUILD := CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -buildid='
 
 .PHONY: help run test check unit conformance bench package
 
@@ -12,7 +10,7 @@ help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 run: ## the whole pipeline on this machine, with a demo organisation (ARGS="-once -json -data ''")
-	@go run ./infra/local $(ARGS)
+	@CGO_ENABLED=0 go run -trimpath -buildvcs=false ./infra/local $(ARGS)
 
 test: ## everything that CI runs
 	@bash .ci/test
@@ -30,4 +28,4 @@ bench: ## benchmarks, as ratios
 	@go test -run '^$$' -bench . -benchtime 1s ./...
 
 package: ## dist/ as the Functions host wants it, and dist.zip
-	@go run ./infra/local -package $(DIST)
+	@CGO_ENABLED=0 go run -trimpath -buildvcs=false ./infra/local -package $(DIST)

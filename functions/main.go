@@ -53,9 +53,7 @@ var table = []struct {
 func main() {
 	log := slog.New(customhandler.LogContext(slog.NewJSONHandler(os.Stdout, nil)))
 	if err := run(log); err != nil {
-		for _, line := range strings.Split(err.Error(), "\n") {
-			fmt.Fprintln(os.Stderr, "throughline: "+line)
-		}
+		fmt.Fprintln(os.Stderr, "throughline: "+strings.ReplaceAll(err.Error(), "\n", "; "))
 		os.Exit(1) // never 0: the host would not start the handler again
 	}
 }

@@ -188,6 +188,7 @@ func (h *house) correlate() (http.Handler, error) {
 	if h.catalogue != nil {
 		s.Catalogue = h.catalogue
 	}
+	s.Labels = labels{}
 	if h.azure != nil {
 		s.Inventory = []string{"azure workloads", "azure findings"}
 	}
@@ -242,6 +243,17 @@ func (h *house) dashboard() (http.Handler, error) {
 	d := &dashboard.Dashboard{Store: h.store, Guard: func(next http.Handler) http.Handler { return reader.Need(api.Reader, next) }, Filter: api.ParseFilter, Now: now, Log: h.log}
 	return d.Handler()
 }
+
+// labels lets correlate weigh labels by the rules of provenance.
+type labels struct{}
+
+// JudgeLabels gives the evidence of the labels of a, refused where a base has the same.
+func (labels) JudgeLabels(a graph.Artifact, bases []graph.Artifact) []graph.Evidence {
+	return provenance.JudgeLabels(a, bases)
+}
+
+// IsBase tells whether a was built on base.
+func (labels) IsBase(a, base graph.Artifact) bool { return provenance.IsBase(a, base) }
 
 // letters shows the bus's parked messages to the API.
 type letters struct{ bus *bus.Bus }

@@ -112,7 +112,7 @@ func (t *tie) absentRuntime(ctx context.Context, sc graph.Scope, id string) erro
 		return err
 	}
 	f := old.Value
-	f.State, f.Reason, f.UpdatedAt = graph.Fixed, "no longer reported by Defender for Cloud", sc.StartedAt
+	f.State, f.Reason, f.UpdatedAt = graph.Fixed, retiredReason, sc.StartedAt
 	return t.runtimeFinding(ctx, f)
 }
 

@@ -26,10 +26,16 @@ func (t *tie) artifact(ctx context.Context, a graph.Artifact) error {
 		return err
 	}
 	t.touch(now.Touches...)
+	if err := t.resolveTags(ctx, a); err != nil {
+		return err
+	}
 	if !now.Loose {
 		return nil
 	}
 	if err := t.link(ctx, now); err != nil {
+		return err
+	}
+	if err := t.stack(ctx, now); err != nil {
 		return err
 	}
 	if err := t.declared(ctx, now); err != nil {
@@ -125,6 +131,9 @@ func (t *tie) declared(ctx context.Context, a graph.Artifact) error {
 func (t *tie) evidence(ctx context.Context, e graph.Evidence) error {
 	if _, err := graph.ParseDigest(string(e.Digest)); err != nil {
 		return fmt.Errorf("evidence: %w", err)
+	}
+	if err := t.weigh(ctx, &e); err != nil {
+		return err
 	}
 	known, err := t.resolve(ctx, &e)
 	if err != nil {

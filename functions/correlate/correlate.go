@@ -32,6 +32,7 @@ type catalogue interface {
 type Stage struct {
 	Store     graph.Store
 	Catalogue catalogue // nil: nothing is declared
+	Labels    judge     // nil: labels are taken as they are
 	// Inventory are the ids of the scopes that together list everything that runs.
 	Inventory []string
 	Now       func() time.Time

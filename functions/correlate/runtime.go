@@ -7,6 +7,9 @@ import (
 	"throughline/shared/graph"
 )
 
+// retiredReason marks a runtime finding that its scope no longer held.
+const retiredReason = "no longer reported by Defender for Cloud"
+
 // runtimeFinding ties what Defender says of an image: beside the artifact, and as a finding of the image's repository.
 func (t *tie) runtimeFinding(ctx context.Context, f graph.RuntimeFinding) error {
 	if _, err := graph.ParseDigest(string(f.Digest)); err != nil {
@@ -15,7 +18,9 @@ func (t *tie) runtimeFinding(ctx context.Context, f graph.RuntimeFinding) error 
 	}
 	key := graph.RuntimeFindingKey(f.Digest, f.ID)
 	now, _, err := graph.Update(ctx, t.Store, key, graph.KindRuntimeFinding, func(old graph.Versioned[graph.RuntimeFinding]) (graph.RuntimeFinding, bool, error) {
-		if old.Exists() && f.UpdatedAt.Before(old.Value.UpdatedAt) {
+		// What was retired for want of a row is back as soon as a row says so, however old its date.
+		retired := old.Value.Reason == retiredReason && f.Reason != retiredReason
+		if old.Exists() && f.UpdatedAt.Before(old.Value.UpdatedAt) && !retired {
 			return old.Value, false, nil
 		}
 		next := f

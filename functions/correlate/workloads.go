@@ -177,7 +177,9 @@ func (t *tie) settleWorkload(ctx context.Context, w graph.Workload) ([]graph.Rep
 	var touches []graph.RepositoryID
 	for _, r := range w.Running {
 		if r.Digest == "" {
-			t.follow = append(t.follow, graph.Collection{Source: "registry", Scope: "image:" + r.Image})
+			if err := t.await(ctx, w.ID, r.Image); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		if err := t.inquire(ctx, r.Digest, r.Image); err != nil {

@@ -159,7 +159,7 @@ func (s *stage) startHost(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	s.host, err = functionapp.Start(ctx, functionapp.Options{Root: s.dist, Addr: address(s.functions), Env: env, Dir: s.dir("functionapp"), Restart: true, Log: log})
+	s.host, err = functionapp.Start(ctx, functionapp.Options{Root: s.dist, Addr: address(s.functions), Env: env, Dir: s.dir("functionapp"), Restart: true, Graceful: true, Log: log})
 	return err
 }
 

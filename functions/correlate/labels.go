@@ -1,0 +1,140 @@
+package correlate
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"throughline/shared/graph"
+)
+
+// judge weighs the evidence of an image's own labels against the images that it may be built on.
+type judge interface {
+	// JudgeLabels gives the evidence of the labels of a, refused where a base has the same; IsBase tells whether an
+	// artifact was built on another.
+	JudgeLabels(a graph.Artifact, bases []graph.Artifact) []graph.Evidence
+	IsBase(a, base graph.Artifact) bool
+}
+
+// stacks lists images by their first layer, with what it takes to compare them: images with one base begin alike.
+func stacks(firstLayer string) string { return "layers:" + firstLayer }
+
+// relatives are the known images that begin with the same layer.
+func (t *tie) relatives(ctx context.Context, a graph.Artifact) ([]graph.Artifact, error) {
+	if len(a.Layers) == 0 {
+		return nil, nil
+	}
+	return graph.ListAll[graph.Artifact](ctx, t.Store, graph.Query{Container: graph.StateContainer, Partition: stacks(a.Layers[0])})
+}
+
+// stack enters an image into the list of its relatives and judges anew the labels of those that are built on it.
+func (t *tie) stack(ctx context.Context, a graph.Artifact) error {
+	if t.Labels == nil || len(a.Layers) == 0 {
+		return nil
+	}
+	bare := graph.Artifact{Digest: a.Digest, Base: a.Base, BaseName: a.BaseName, Indexes: a.Indexes, Layers: a.Layers, Labels: a.Labels, UpdatedAt: a.UpdatedAt}
+	if len(a.Names) > 0 {
+		bare.Names = a.Names[len(a.Names)-1:]
+	}
+	if err := put1(ctx, t.Store, graph.StateKey(stacks(a.Layers[0]), string(a.Digest)), "stack", bare); err != nil {
+		return err
+	}
+	relatives, err := t.relatives(ctx, a)
+	if err != nil {
+		return err
+	}
+	for _, r := range relatives {
+		if r.Digest == a.Digest || !t.Labels.IsBase(r, bare) {
+			continue
+		}
+		if err := t.rejudge(ctx, r.Digest); err != nil {
+			return fmt.Errorf("judge the labels of %s again: %w", r.Digest.Short(), err)
+		}
+	}
+	return nil
+}
+
+// rejudge takes the label evidence of an image in again.
+func (t *tie) rejudge(ctx context.Context, d graph.Digest) error {
+	es, err := graph.ListAll[graph.Evidence](ctx, t.Store, graph.Query{Container: graph.GraphContainer, Partition: graph.ArtifactPartition(d), Kind: graph.KindEvidence,
+		Where: []graph.Where{{Field: "method", Op: graph.Equal, Value: string(graph.ImageLabel)}}})
+	if err != nil {
+		return err
+	}
+	for _, e := range es {
+		e.Ties = graph.Ties{}
+		if err := t.evidence(ctx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// weigh refuses label evidence that the image has from its base.
+func (t *tie) weigh(ctx context.Context, e *graph.Evidence) error {
+	if t.Labels == nil || e.Method != graph.ImageLabel {
+		return nil
+	}
+	a, err := graph.Get[graph.Artifact](ctx, t.Store, graph.ArtifactKey(e.Digest))
+	if err != nil {
+		return err
+	}
+	bases, err := t.relatives(ctx, a.Value)
+	if err != nil {
+		return err
+	}
+	for _, j := range t.Labels.JudgeLabels(a.Value, bases) {
+		if e.Refused == "" && j.Refused != "" {
+			e.Refused, e.Commit = j.Refused, j.Commit
+		}
+	}
+	return nil
+}
+
+// waitsFor lists the workloads that name an image by tag.
+func waitsFor(image string) string { return "tag:" + strings.ToLower(image) }
+
+// await notes that a workload waits for the digest of a tag.
+func (t *tie) await(ctx context.Context, w graph.WorkloadID, image string) error {
+	t.follow = append(t.follow, graph.Collection{Source: "registry", Scope: "image:" + image})
+	return put(ctx, t.Store, graph.StateKey(waitsFor(image), string(w)), "wait", graph.Absence{Kind: graph.KindWorkload, ID: string(w)})
+}
+
+// resolveTags tells the workloads that wait for one of an image's tags what they run.
+func (t *tie) resolveTags(ctx context.Context, a graph.Artifact) error {
+	for _, tag := range a.Tags {
+		waiting, err := graph.ListAll[graph.Absence](ctx, t.Store, graph.Query{Container: graph.StateContainer, Partition: waitsFor(tag)})
+		if err != nil {
+			return err
+		}
+		for _, w := range waiting {
+			if err := t.running(ctx, graph.WorkloadID(w.ID), tag, a.Digest); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// running sets the digest behind a tag that a workload runs. When the tag has moved the older image has ended.
+func (t *tie) running(ctx context.Context, id graph.WorkloadID, tag string, d graph.Digest) error {
+	return t.change(ctx, id, func(old graph.Versioned[graph.Workload]) graph.Workload {
+		w := old.Value
+		if !old.Exists() {
+			return w
+		}
+		w.Running = slices.Clone(w.Running)
+		i := slices.IndexFunc(w.Running, func(r graph.Running) bool { return !r.Ended && strings.EqualFold(r.Image, tag) })
+		switch {
+		case i < 0 || w.Running[i].Digest == d:
+			return w
+		case w.Running[i].Digest == "":
+			w.Running[i].Digest = d
+			return w
+		}
+		w.Running[i].Ended, w.Running[i].LastSeen = true, t.now
+		w.Running = append(w.Running, graph.Running{Digest: d, Image: w.Running[i].Image, FirstSeen: t.now, LastSeen: t.now})
+		return w
+	})
+}
