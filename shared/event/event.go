@@ -112,6 +112,9 @@ func Decode(b []byte) (Event, error) {
 	if _, ok := RouteOf(e.Type); !ok {
 		return Event{}, Permanent(fmt.Errorf("decode CloudEvent %s: type %q is not one of ours", e.ID, e.Type))
 	}
+	if !json.Valid(e.Data) {
+		return Event{}, Permanent(fmt.Errorf("decode CloudEvent %s: its data is no JSON", e.ID))
+	}
 	e.Trace, _ = c.Extensions()["traceparent"].(string)
 	e.Session, _ = c.Extensions()["session"].(string)
 	return e, nil
