@@ -16,6 +16,7 @@ const queues = `{"queues":[
 	{"name":"hasty","lockDuration":"PT1S","maxDeliveryCount":3},
 	{"name":"once","requiresDuplicateDetection":true,"duplicateDetectionHistoryTimeWindow":"PT10M"},
 	{"name":"sessions","requiresSession":true,"lockDuration":"PT1M"},
+	{"name":"fleeting","requiresSession":true,"lockDuration":"PT1S"},
 	{"name":"brief","defaultMessageTimeToLive":"PT1S","deadLetteringOnMessageExpiration":true}
 ]}`
 
