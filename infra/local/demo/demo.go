@@ -5,6 +5,18 @@
 // webhook survives kill -9 when a directory is given. The rooms: estate makes the world up, world keeps what became of it,
 // github and azure serve it, kusto reads queries, fault lets things fail, journal remembers. The package comments of
 // github and azure say what they do as the real services do, and what they do not.
+//
+// Things happen on request, with JSON bodies, on the port of the stand-in they concern:
+//
+//	POST /_faults   rules of package fault: answers with a status before or after the effect, cut bodies, delays
+//	POST /_limits   which limits are enforced, and the clock that they go by; GET tells what was asked and refused
+//	POST /_demo/alerts, /_demo/alerts/{kind}/{repository}/{number}/fix|reopen|dismiss
+//	POST /_demo/issues/{repository}/{number}/close|reopen|assign|unassign|label|comment|edit|delete|transfer
+//	POST /_demo/pulls, /_demo/pulls/{repository}/{number}/merge
+//	POST /_demo/repositories/{repository}/rename|archive|unarchive|delete|privatize|publicize|push
+//	GET  /_demo/images, POST /_demo/images/{image}/build
+//	POST /_demo/drop-webhooks, /_demo/missed, /_demo/installation
+//	GET  /_demo/workloads, POST /_demo/workloads/{workload}       (Azure)
 package demo
 
 import (

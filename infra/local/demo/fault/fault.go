@@ -8,7 +8,9 @@ package fault
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net/http"
 	"path"
@@ -214,19 +216,37 @@ func (b *buffer) Header() http.Header         { return b.header }
 func (b *buffer) WriteHeader(status int)      { b.status = status }
 func (b *buffer) Write(p []byte) (int, error) { return b.body.Write(p) }
 
-// cut sends the first half of the body: as a whole answer, or with a length that the connection then does not keep.
+// cut sends the first half of the body: as a whole answer, or over a connection that then breaks off.
 func (b *buffer) cut(w http.ResponseWriter, abort bool) {
+	half := b.body.Bytes()[:b.body.Len()/2]
+	if abort {
+		b.breakOff(w, half)
+		return
+	}
 	for k, v := range b.header {
 		w.Header()[k] = v
 	}
-	half := b.body.Bytes()[:b.body.Len()/2]
-	if abort {
-		w.Header().Set("Content-Length", strconv.Itoa(b.body.Len()+1))
-		w.WriteHeader(b.status)
-		_, _ = w.Write(half)
-		panic(http.ErrAbortHandler) // the only way net/http offers to drop a connection on purpose
-	}
 	w.Header().Set("Content-Length", strconv.Itoa(len(half)))
 	w.WriteHeader(b.status)
-	_, _ = w.Write(half)
+	_, _ = w.Write(half) // a client that left is no business of ours
+}
+
+// breakOff promises the whole body, sends half of it and closes the connection.
+func (b *buffer) breakOff(w http.ResponseWriter, half []byte) {
+	conn, rw, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	defer conn.Close()
+	b.header.Set("Content-Length", strconv.Itoa(b.body.Len()))
+	fmt.Fprintf(rw, "HTTP/1.1 %d %s\r\n", b.status, http.StatusText(b.status))
+	if err := errors.Join(b.header.Write(rw), endOfHead(rw, half), rw.Flush()); err != nil {
+		return // the client left before we broke off, which is the same to it
+	}
+}
+
+func endOfHead(w io.Writer, half []byte) error {
+	_, err := w.Write(append([]byte("\r\n"), half...))
+	return err
 }

@@ -188,7 +188,7 @@ func (w *World) Commits(repo int) int {
 	return w.Repositories[repo].Commits + w.commits[repo]
 }
 
-// Commit adds a commit to a repository's history and gives its index.
+// Push adds a commit to a repository's history and gives its index.
 func (w *World) Push(repo int) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
