@@ -100,7 +100,7 @@ func observed(o graph.Observation) ([]event.Event, error) {
 	if o.Len() == 0 {
 		return nil, nil
 	}
-	raw, err := json.Marshal(o)
+	raw, err := json.Marshal(&o)
 	if err != nil {
 		return nil, err
 	}
