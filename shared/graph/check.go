@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // The limits that every Store keeps: those of Azure Cosmos DB.
@@ -62,22 +63,25 @@ func (k Key) Check() error {
 	if err := checkPlace(k.Container, k.Partition); err != nil {
 		return err
 	}
-	switch n := len([]rune(k.ID)); {
-	case n == 0:
+	switch {
+	case k.ID == "":
 		return fmt.Errorf("key %s: the id is empty", k)
-	case n > MaxID:
-		return fmt.Errorf("key %.80s...: the id has %d characters, more than %d", k, n, MaxID)
-	case strings.ToValidUTF8(k.ID, "") != k.ID:
-		return fmt.Errorf("key %q: the id is not UTF-8", k)
+	case !k.possible():
+		return fmt.Errorf("key %.80q...: the id is not 1 to %d characters of UTF-8", k, MaxID)
 	}
 	return nil
+}
+
+// possible tells whether any document can have the id.
+func (k Key) possible() bool {
+	return k.ID != "" && utf8.ValidString(k.ID) && utf8.RuneCountInString(k.ID) <= MaxID
 }
 
 func checkPlace(c Container, partition string) error {
 	if !slices.Contains([]Container{GraphContainer, WorklistContainer, StateContainer}, c) {
 		return fmt.Errorf("container %q does not exist", c)
 	}
-	if partition == "" || len(partition) > MaxPartition || strings.ToValidUTF8(partition, "") != partition {
+	if partition == "" || len(partition) > MaxPartition || !utf8.ValidString(partition) {
 		return fmt.Errorf("partition %.80q of %s: want 1 to %d bytes of UTF-8", partition, c, MaxPartition)
 	}
 	return nil

@@ -30,9 +30,13 @@ func (v Versioned[T]) Exists() bool { return v.ETag != "" }
 // maxConflicts is how often Update tries again when somebody else wrote first.
 const maxConflicts = 16
 
-// Get reads one noun. A missing document is no error: the answer then does not exist.
+// Get reads one noun. A missing document is no error: the answer then does not exist. Neither is an id that no document
+// can have: people and sources give such ids.
 func Get[T any](ctx context.Context, s Store, k Key) (Versioned[T], error) {
 	var v Versioned[T]
+	if !k.possible() {
+		return v, nil
+	}
 	d, err := s.Read(ctx, k)
 	if errors.Is(err, ErrNotFound) {
 		return v, nil

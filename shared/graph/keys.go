@@ -104,7 +104,8 @@ func safeID(s string) string {
 	if clean == s && len(s) <= longestID {
 		return s
 	}
-	return clean[:min(len(clean), longestID-18)] + "." + shortHash(s, 16)
+	head := strings.ToValidUTF8(clean[:min(len(clean), longestID-18)], "") // the cut may split a character
+	return head + "." + shortHash(s, 16)
 }
 
 // NameKey names the document that tells which repository bears a full name on a host now.
