@@ -13,10 +13,10 @@ import (
 	"throughline/infra/local/servicebus"
 )
 
-// TestMain is also the program that is killed: with SERVICEBUS_CHILD set it serves the store in that folder until
-// its input ends.
+// TestMain is also the program that is killed: with SERVICEBUS_CHILD set it serves the store in that folder, or in
+// memory, until its input ends.
 func TestMain(m *testing.M) {
-	if dir := os.Getenv("SERVICEBUS_CHILD"); dir != "" {
+	if dir, ok := os.LookupEnv("SERVICEBUS_CHILD"); ok {
 		if err := serve(dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
@@ -88,4 +88,21 @@ func (c *child) dead() bool {
 	default:
 		return false
 	}
+}
+
+// residentOf is the memory of a child in bytes.
+func residentOf(t testing.TB, c *child) int64 {
+	t.Helper()
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.cmd.Process.Pid))
+	if err != nil {
+		t.Skip("this system does not tell the memory of a process")
+	}
+	for _, line := range strings.Split(string(b), "\n") {
+		var kb int64
+		if n, _ := fmt.Sscanf(line, "VmRSS: %d kB", &kb); n == 1 {
+			return kb << 10
+		}
+	}
+	t.Fatal("no VmRSS")
+	return 0
 }

@@ -234,7 +234,11 @@ func TestBatchOfMessages(t *testing.T) {
 		if err := sender.SendMessageBatch(ctx, batch, nil); err != nil {
 			t.Fatal(err)
 		}
-		for i, m := range receive(t, receiver(t, c, "plain", nil), n) {
+		got, err := receiver(t, c, "plain", nil).ReceiveMessages(ctx, n, &azservicebus.ReceiveMessagesOptions{TimeAfterFirstMessage: 5 * time.Second})
+		if err != nil || len(got) != n {
+			t.Fatalf("%d of %d messages, %v", len(got), n, err)
+		}
+		for i, m := range got {
 			if m.Body[0] != byte(i) {
 				t.Fatalf("message %d is %d", i, m.Body[0])
 			}

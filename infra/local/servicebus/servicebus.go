@@ -19,6 +19,7 @@
 package servicebus
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"encoding/json"
@@ -192,7 +193,9 @@ func define(b *broker.Broker, queues []byte) error {
 	var file struct {
 		Queues []broker.Description `json:"queues"`
 	}
-	if err := json.Unmarshal(queues, &file); err != nil {
+	d := json.NewDecoder(bytes.NewReader(queues))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&file); err != nil {
 		return fmt.Errorf("service bus: queues: %w", err)
 	}
 	for _, d := range file.Queues {

@@ -286,7 +286,7 @@ func TestAProtocolErrorCostsTheConnection(t *testing.T) {
 		"no delivery id":      func(p *peer) { p.say(0, &amqp.Transfer{Handle: 1, Payload: message(1)}) },
 		"sasl frame":          func(p *peer) { p.raw(amqp.AppendFrame(nil, amqp.FrameSASL, 0, &amqp.SASLInit{})) },
 		"transfer to receive": func(p *peer) { p.receiver(5, "q"); p.transfer(5, 0, message(1)) },
-		"unknown frame": func(p *peer) { p.raw([]byte{0, 0, 0, 12, 2, 0, 0, 0, 0, 0x53, 0x99, 0x45}) },
+		"unknown frame":       func(p *peer) { p.raw([]byte{0, 0, 0, 12, 2, 0, 0, 0, 0, 0x53, 0x99, 0x45}) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := dial(t, s).enter("all", amqp.Open{}).begin(0, 1000).sender(1, "q")
