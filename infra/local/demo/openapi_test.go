@@ -339,12 +339,30 @@ func (c *caller) describedAlerts(d *demo.Demo) {
 	}
 }
 
+// stranger is a person of the organisation who cannot be assigned in a repository.
+func (c *caller) stranger(home string) string {
+	c.t.Helper()
+	may := map[string]bool{}
+	for _, u := range c.ask("GET", home+"/assignees", nil, 200).([]any) {
+		may[u.(object)["login"].(string)] = true
+	}
+	for _, r := range c.d.Expected().RepositoryList {
+		for _, u := range c.ask("GET", "/repos/"+r.FullName+"/assignees", nil, 200).([]any) {
+			if login := u.(object)["login"].(string); !may[login] {
+				return login
+			}
+		}
+	}
+	c.t.Fatal("everybody can be assigned everywhere")
+	return ""
+}
+
 func (c *caller) describedIssues(home string) {
 	c.t.Helper()
 	users := c.ask("GET", home+"/assignees", nil, 200).([]any)
 	login := users[0].(object)["login"].(string)
 	c.ask("GET", home+"/assignees/"+login, nil, 204)
-	made := c.ask("POST", home+"/issues", object{"title": "An issue", "body": "text", "labels": []string{"a"}, "assignees": []string{login, "nobody-at-all"}}, 201).(object)
+	made := c.ask("POST", home+"/issues", object{"title": "An issue", "body": "text", "labels": []string{"a"}, "assignees": []string{login, "nobody-at-all", c.stranger(home)}}, 201).(object)
 	at := home + "/issues/" + number(int64(made["number"].(float64)))
 	if got := made["assignees"].([]any); len(got) != 1 {
 		c.t.Errorf("%d assignees, want the one that can be assigned", len(got))
