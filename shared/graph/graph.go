@@ -11,6 +11,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"time"
 )
 
 // Graph answers the questions of the stages and the API over a Store.
@@ -56,7 +58,10 @@ func Get[T any](ctx context.Context, s Store, k Key) (Versioned[T], error) {
 // document alone. The result is the noun as it stands afterwards and whether it was written.
 func Update[T any](ctx context.Context, s Store, k Key, kind Kind, change func(Versioned[T]) (T, bool, error)) (T, bool, error) {
 	var zero T
-	for range maxConflicts {
+	for try := range maxConflicts {
+		if err := pause(ctx, try); err != nil {
+			return zero, false, fmt.Errorf("write %s: %w", k, err)
+		}
 		old, err := Get[T](ctx, s, k)
 		if err != nil {
 			return zero, false, err
@@ -78,6 +83,23 @@ func Update[T any](ctx context.Context, s Store, k Key, kind Kind, change func(V
 		}
 	}
 	return zero, false, fmt.Errorf("write %s: %w after %d tries", k, ErrStale, maxConflicts)
+}
+
+// longestPause bounds the mean time between two tries of Update.
+const longestPause = 100 * time.Millisecond
+
+// pause waits before another try, a random time whose mean doubles: many writers of one document must not march in step.
+func pause(ctx context.Context, try int) error {
+	if try == 0 {
+		return nil
+	}
+	mean := min(time.Millisecond<<try, longestPause)
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(rand.N(2 * mean)):
+		return nil
+	}
 }
 
 // List reads one page of nouns of one kind in one partition.
