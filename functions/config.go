@@ -36,6 +36,7 @@ type Config struct {
 
 	EventsAudience string // EVENTS_AUDIENCE
 	EventsKey      secret // EVENTS_SHARED_KEY
+	Tenant         string // AZURE_TENANT_ID: whose Entra tokens are taken on /ingest/events
 
 	MarkerKey secret        // MARKER_KEY signs the marker of our issues
 	Mode      string        // MODE: observe, approve, auto
@@ -120,6 +121,7 @@ func readConfig(get func(string) string) (Config, error) {
 		CatalogueFile: s.or("CATALOGUE_FILE", ""),
 
 		EventsAudience: s.or("EVENTS_AUDIENCE", ""),
+		Tenant:         s.or("AZURE_TENANT_ID", ""),
 		EventsKey:      secret(s.long("EVENTS_SHARED_KEY", false)),
 		MarkerKey:      secret(s.long("MARKER_KEY", true)),
 		Mode:           s.oneOf("MODE", "observe", "approve", "auto"),

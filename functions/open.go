@@ -179,9 +179,29 @@ func (h *house) ingest() (http.Handler, error) {
 		verifier.Secrets = append(verifier.Secrets, string(s))
 	}
 	h.intake = &ingest.Stage{Verifier: verifier, Decoder: webhook.Decoder{Host: h.hostKey(), AppID: h.cfg.AppID},
-		Callers: ingest.Callers{SharedKey: string(h.cfg.EventsKey), Now: now}, Publish: h.bus.Publish, Now: now, Log: h.log}
+		Callers: h.callers(), Publish: h.bus.Publish, Now: now, Log: h.log}
 	return h.intake, nil
 }
+
+// callers are those who may send CloudEvents: the shared key, Entra tokens for our audience, and workflow runs of
+// organisations where the App is installed.
+func (h *house) callers() ingest.Callers {
+	c := ingest.Callers{SharedKey: string(h.cfg.EventsKey), Now: now, Owner: h.github.Reaches}
+	if h.cfg.EventsAudience == "" {
+		return c
+	}
+	client := &http.Client{Timeout: 10 * time.Second}
+	if h.cfg.Tenant != "" {
+		c.Entra = ingest.EntraIssuer(strings.TrimRight(clouds[h.cfg.Cloud].ActiveDirectoryAuthorityHost, "/"), h.cfg.Tenant, h.cfg.EventsAudience, nil, client, now)
+	}
+	if h.cfg.GitHubURL == publicGitHub {
+		c.GitHub = ingest.GitHubIssuer(h.cfg.EventsAudience, client, now)
+	}
+	return c
+}
+
+// publicGitHub is the one GitHub whose workflow tokens come from a public issuer.
+const publicGitHub = "https://api.github.com"
 
 func (h *house) correlate() (http.Handler, error) {
 	s := &correlate.Stage{Store: h.store, Now: now, Log: h.log}

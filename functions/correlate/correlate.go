@@ -46,6 +46,7 @@ func (s *Stage) Handle(ctx context.Context, e event.Event) ([]event.Event, error
 		return nil, err
 	}
 	t := &tie{Stage: s, now: s.Now(), cause: e.ID, lags: map[graph.RepositoryID]*event.Lag{}, asked: map[graph.Digest]bool{}, settled: map[graph.Digest]bool{}}
+	t.source = o.Source
 	if o.Scope != nil {
 		t.scopeID = o.Scope.ID
 	}
@@ -60,6 +61,7 @@ type tie struct {
 	*Stage
 	now     time.Time
 	cause   string // the event's id
+	source  string // of the observation
 	scopeID string // of the run that observed; empty for a webhook
 	asked   map[graph.Digest]bool
 	settled map[graph.Digest]bool // digests whose origin has just been settled

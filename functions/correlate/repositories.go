@@ -19,7 +19,7 @@ func (t *tie) repository(ctx context.Context, r graph.Repository) error {
 	var was graph.Repository
 	now, _, err := graph.Update(ctx, t.Store, graph.RepositoryKey(r.ID), graph.KindRepository, func(old graph.Versioned[graph.Repository]) (graph.Repository, bool, error) {
 		was = old.Value
-		next, changed := mergeRepository(old, r)
+		next, changed := mergeRepository(old, r, t.source == api)
 		return next, changed, nil
 	})
 	if err != nil {
@@ -35,8 +35,11 @@ func (t *tie) repository(ctx context.Context, r graph.Repository) error {
 	return t.tightenRepository(ctx, now)
 }
 
+// api is the source of observations that were read from GitHub's API.
+const api = "github"
+
 // mergeRepository decides what the stored repository becomes. A partial reading only fills gaps and never undoes.
-func mergeRepository(old graph.Versioned[graph.Repository], r graph.Repository) (graph.Repository, bool) {
+func mergeRepository(old graph.Versioned[graph.Repository], r graph.Repository, read bool) (graph.Repository, bool) {
 	if !old.Exists() {
 		r.Ties = graph.Ties{Loose: true}
 		return r, true
@@ -47,8 +50,8 @@ func mergeRepository(old graph.Versioned[graph.Repository], r graph.Repository) 
 	}
 	next := r
 	fillRepository(&next, stored)
-	// A delivery from before the deletion may arrive after it.
-	next.Deleted = next.Deleted || stored.Deleted && !r.UpdatedAt.After(stored.UpdatedAt)
+	// A delivery from before the deletion may arrive after it; what the API answers is there.
+	next.Deleted = next.Deleted || stored.Deleted && !read && !r.UpdatedAt.After(stored.UpdatedAt)
 	next.Ties = stored.Ties
 	if same(next, stored) {
 		return stored, false
