@@ -129,11 +129,17 @@ func encodePartition(values []value.Value) string {
 	return string(b)
 }
 
+// maxPartitionKey is the limit of Cosmos DB for the values of a partition key.
+const maxPartitionKey = 2048
+
 // partitionHeader reads x-ms-documentdb-partitionkey: a JSON array of scalars, {} for undefined.
 func partitionHeader(header string) ([]value.Value, *failure) {
 	v, err := value.Parse(header)
 	if err != nil || v.Kind() != value.Array {
 		return nil, badRequest("Partition key %s is invalid.", clip(header))
+	}
+	if len(header) > maxPartitionKey {
+		return nil, badRequest("The partition key is longer than %d bytes.", maxPartitionKey)
 	}
 	values := make([]value.Value, len(v.Items()))
 	for i, item := range v.Items() {

@@ -3,6 +3,7 @@ package cosmosdb
 import (
 	"bufio"
 	"crypto/tls"
+	"errors"
 	"net"
 	"sync"
 	"time"
@@ -11,16 +12,24 @@ import (
 // sniffer tells TLS from plain HTTP by the first byte, so that one port serves both.
 type sniffer struct {
 	net.Listener
-	config *tls.Config
-	ready  chan net.Conn
-	closed chan struct{}
-	once   sync.Once
-	begin  sync.Once
-	err    error
+	config  *tls.Config
+	begin   sync.Once
+	results chan accepted
+	closed  chan struct{}
+
+	mu      sync.Mutex
+	ended   bool
+	waiting map[net.Conn]bool // connected, first byte still to come
+}
+
+// accepted is what Accept gives next.
+type accepted struct {
+	conn net.Conn
+	err  error
 }
 
 func newSniffer(l net.Listener, config *tls.Config) *sniffer {
-	return &sniffer{Listener: l, config: config, ready: make(chan net.Conn), closed: make(chan struct{})}
+	return &sniffer{Listener: l, config: config, results: make(chan accepted), closed: make(chan struct{}), waiting: map[net.Conn]bool{}}
 }
 
 // sniffTime is how long a peer may stay silent after it has connected.
@@ -30,31 +39,62 @@ const sniffTime = 10 * time.Second
 func (s *sniffer) Accept() (net.Conn, error) {
 	s.begin.Do(func() { go s.acceptAll() })
 	select {
-	case c := <-s.ready:
-		return c, nil
+	case a := <-s.results:
+		return a.conn, a.err
 	case <-s.closed:
-		if s.err != nil {
-			return nil, s.err
-		}
 		return nil, net.ErrClosed
 	}
 }
 
+// acceptAll ends with the listener.
 func (s *sniffer) acceptAll() {
 	for {
 		c, err := s.Listener.Accept()
-		if err != nil {
-			s.err = err
-			s.stop()
+		if errors.Is(err, net.ErrClosed) {
+			s.give(accepted{err: err})
 			return
 		}
-		go s.sniff(c)
+		if err != nil {
+			// The http server decides whether to go on.
+			s.give(accepted{err: err})
+			continue
+		}
+		if s.hold(c) {
+			go s.sniff(c)
+		}
 	}
 }
 
-func (s *sniffer) stop() { s.once.Do(func() { close(s.closed) }) }
+// give hands a connection to Accept, or closes it when nobody accepts any more.
+func (s *sniffer) give(a accepted) {
+	select {
+	case s.results <- a:
+	case <-s.closed:
+		if a.conn != nil {
+			a.conn.Close()
+		}
+	}
+}
+
+func (s *sniffer) hold(c net.Conn) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		c.Close()
+		return false
+	}
+	s.waiting[c] = true
+	return true
+}
+
+func (s *sniffer) release(c net.Conn) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.waiting, c)
+}
 
 func (s *sniffer) sniff(c net.Conn) {
+	defer s.release(c)
 	if err := c.SetReadDeadline(time.Now().Add(sniffTime)); err != nil {
 		c.Close()
 		return
@@ -72,16 +112,21 @@ func (s *sniffer) sniff(c net.Conn) {
 	if first[0] == 0x16 {
 		conn = tls.Server(conn, s.config)
 	}
-	select {
-	case s.ready <- conn:
-	case <-s.closed:
-		c.Close()
-	}
+	s.give(accepted{conn: conn})
 }
 
-// Close ends Accept and the sniffing of connections under way.
+// Close ends Accept and the connections that have said nothing yet.
 func (s *sniffer) Close() error {
-	s.stop()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.ended {
+		return net.ErrClosed
+	}
+	s.ended = true
+	close(s.closed)
+	for c := range s.waiting {
+		c.Close()
+	}
 	return s.Listener.Close()
 }
 

@@ -23,10 +23,10 @@ func (a *aggregate) parts() []expr { return []expr{a.of} }
 
 func newAggregate(name string, args []expr) (expr, error) {
 	if len(args) != 1 {
-		return nil, fmt.Errorf("%w: The %s function requires 1 argument(s).", ErrSyntax, name)
+		return nil, fmt.Errorf("%w: The %s function requires 1 argument(s)", ErrSyntax, name)
 	}
 	if len(findAggregates(args[0])) > 0 {
-		return nil, fmt.Errorf("%w: an aggregate cannot stand inside another one.", ErrSyntax)
+		return nil, fmt.Errorf("%w: an aggregate cannot stand inside another one", ErrSyntax)
 	}
 	return &aggregate{name: name, of: args[0]}, nil
 }

@@ -40,10 +40,10 @@ func newCall(name string, args []expr) (expr, error) {
 	}
 	f, ok := functions[upper]
 	if !ok {
-		return nil, fmt.Errorf("%w: '%s' is not a recognized built-in function name.", ErrSyntax, clip(name))
+		return nil, fmt.Errorf("%w: '%s' is not a recognized built-in function name", ErrSyntax, clip(name))
 	}
 	if len(args) < f.least || len(args) > f.most {
-		return nil, fmt.Errorf("%w: The %s function does not take %d argument(s).", ErrSyntax, upper, len(args))
+		return nil, fmt.Errorf("%w: The %s function does not take %d argument(s)", ErrSyntax, upper, len(args))
 	}
 	return &call{f, args}, nil
 }

@@ -177,7 +177,7 @@ func lexString(text string, at int) (token, int, error) {
 }
 
 func syntaxAt(at int, near string) error {
-	return fmt.Errorf("%w: Syntax error, incorrect syntax near '%s' at %d.", ErrSyntax, clip(near), at)
+	return fmt.Errorf("%w: Syntax error, incorrect syntax near '%s' at %d", ErrSyntax, clip(near), at)
 }
 
 func clip(s string) string {

@@ -43,7 +43,7 @@ func (s *scope) find(name string) (int, bool) {
 func (p *parser) bind(name string) (int, error) {
 	for _, n := range p.scope.names {
 		if n == name {
-			return 0, fmt.Errorf("%w: The input alias '%s' is specified more than once in the FROM clause.", ErrSyntax, name)
+			return 0, fmt.Errorf("%w: The input alias '%s' is specified more than once in the FROM clause", ErrSyntax, name)
 		}
 	}
 	slot := p.slots
@@ -65,7 +65,7 @@ func (p *parser) next() token {
 func (p *parser) wrong() error {
 	t := p.peek()
 	if t.kind == tokenEnd {
-		return fmt.Errorf("%w: Syntax error, unexpected end-of-file encountered.", ErrSyntax)
+		return fmt.Errorf("%w: Syntax error, unexpected end-of-file encountered", ErrSyntax)
 	}
 	return syntaxAt(t.at, t.text)
 }
@@ -144,7 +144,7 @@ func (p *parser) query() (*query, error) {
 		if slot, ok := p.scope.find(id.name); ok && id.slot < 0 {
 			id.slot = slot
 		} else if id.slot < 0 && p.scope.outer == nil {
-			return nil, fmt.Errorf("%w: Identifier '%s' could not be resolved.", ErrSyntax, id.name)
+			return nil, fmt.Errorf("%w: Identifier '%s' could not be resolved", ErrSyntax, id.name)
 		}
 	}
 	return q, q.check()

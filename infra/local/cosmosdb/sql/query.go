@@ -43,19 +43,19 @@ type orderItem struct {
 // check refuses what the grammar allows and Cosmos DB does not, and numbers the aggregates.
 func (q *query) check() error {
 	if q.star && len(q.from) != 1 {
-		return fmt.Errorf("%w: 'SELECT *' is only valid with a single input set.", ErrSyntax)
+		return fmt.Errorf("%w: 'SELECT *' is only valid with a single input set", ErrSyntax)
 	}
 	if q.top != nil && q.offset != nil {
-		return fmt.Errorf("%w: TOP and OFFSET LIMIT cannot be used together.", ErrSyntax)
+		return fmt.Errorf("%w: TOP and OFFSET LIMIT cannot be used together", ErrSyntax)
 	}
 	for _, o := range q.orderBy {
 		if _, ok := pathOf(o.expr); !ok {
-			return fmt.Errorf("%w: Unsupported ORDER BY clause. ORDER BY item expression could not be mapped to a document path.", ErrSyntax)
+			return fmt.Errorf("%w: Unsupported ORDER BY clause. ORDER BY item expression could not be mapped to a document path", ErrSyntax)
 		}
 	}
 	for _, e := range q.filters() {
 		if len(findAggregates(e)) > 0 {
-			return fmt.Errorf("%w: an aggregate cannot be used outside of the SELECT clause.", ErrSyntax)
+			return fmt.Errorf("%w: an aggregate cannot be used outside of the SELECT clause", ErrSyntax)
 		}
 	}
 	for _, e := range q.outputs() {

@@ -63,7 +63,7 @@ func (s *Statement) Bind(params map[string]value.Value) (*Query, error) {
 	for i, name := range s.params {
 		v, ok := params[name]
 		if !ok {
-			return nil, fmt.Errorf("%w: The query parameter '%s' is not provided.", ErrSyntax, name)
+			return nil, fmt.Errorf("%w: The query parameter '%s' is not provided", ErrSyntax, name)
 		}
 		b.params[i] = v
 	}
@@ -72,7 +72,7 @@ func (s *Statement) Bind(params map[string]value.Value) (*Query, error) {
 			continue
 		}
 		if v := e.eval(b.row(value.Value{})); v.Kind() != value.Number || v.Float() < 0 || v.Float() != float64(int64(v.Float())) {
-			return nil, fmt.Errorf("%w: TOP, OFFSET and LIMIT take a non-negative integer.", ErrSyntax)
+			return nil, fmt.Errorf("%w: TOP, OFFSET and LIMIT take a non-negative integer", ErrSyntax)
 		}
 	}
 	return b, nil
