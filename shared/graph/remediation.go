@@ -44,6 +44,19 @@ type Remediation struct {
 	Assignees    []string      `json:"assignees,omitempty"`
 	PullRequests []PullRequest `json:"pullRequests,omitempty"`
 	Timeline     []Entry       `json:"timeline,omitempty"`
+	// Proof is how far the fix has come since its findings were closed; nil before.
+	Proof *Proof `json:"proof,omitempty"`
+	// Closed tells who closed the issue; nil while it is open.
+	Closed *Closing `json:"closed,omitempty"`
+	// Owned tells why these assignees were chosen.
+	Owned string `json:"owned,omitempty"`
+	// Asked are the assignees, Labelled the labels that we set and GitHub confirmed: what is missing of them later was
+	// taken off by a person.
+	Asked    []string `json:"asked,omitempty"`
+	Labelled []string `json:"labelled,omitempty"`
+	// Governed and AlertsAssigned are hashes of what was written to Defender for Cloud and onto the alerts.
+	Governed       string `json:"governed,omitempty"`
+	AlertsAssigned string `json:"alertsAssigned,omitempty"`
 }
 
 // Unsettled tells whether an action was begun and its result is not known yet.

@@ -116,11 +116,14 @@ func (f Finding) FixExists() bool {
 }
 
 // SeenVersion is what a remediation notes of a finding that it took in: its state, the version of its decision and what
-// knows it.
+// knows it. Of a closed finding it is the exposure, too: whether the fix runs is still to be followed.
 func (f Finding) SeenVersion() string {
 	version := "undecided"
 	if f.Decision != nil {
 		version = f.Decision.Version
+	}
+	if f.State != Open {
+		version += "-" + f.Based.Exposure
 	}
 	return string(f.State) + "-" + version + "-" + Version(f.Known, f.Matches)
 }
