@@ -38,6 +38,12 @@ func (t *tie) artifact(ctx context.Context, a graph.Artifact) error {
 	if err := t.stack(ctx, now); err != nil {
 		return err
 	}
+	if len(now.Manifests) > 0 {
+		// Builds attest the index, workloads report a manifest.
+		if err := t.inquire(ctx, now.Digest, ""); err != nil {
+			return err
+		}
+	}
 	if err := t.declared(ctx, now); err != nil {
 		return err
 	}

@@ -24,7 +24,8 @@ const inquiryPatience = 10 * time.Minute
 
 const inquiries = "inquiries"
 
-// inquire asks where a new digest comes from: its attestations at GitHub, its labels in the registry.
+// inquire asks once where a digest comes from: its attestations at GitHub, and its labels in the registry when the name
+// of the image is known.
 func (t *tie) inquire(ctx context.Context, d graph.Digest, image string) error {
 	if d == "" || t.asked[d] {
 		return nil
@@ -44,15 +45,15 @@ func (t *tie) inquire(ctx context.Context, d graph.Digest, image string) error {
 		for _, f := range follow {
 			next.Left = append(next.Left, f.Source+" "+f.Scope)
 		}
-		ask = !old.Exists() && !known.Exists() || old.Exists() && (old.Value.By == t.cause || t.now.Sub(old.Value.At) > inquiryPatience)
+		ask = !old.Exists() && !known.Value.Asked || old.Exists() && (old.Value.By == t.cause || t.now.Sub(old.Value.At) > inquiryPatience)
 		return next, ask && old.Value.By != t.cause, nil
 	})
 	if err != nil || !ask {
 		return err
 	}
 	t.follow = append(t.follow, follow...)
-	if image == "" {
-		return t.known(ctx, d)
+	if err := t.relate(ctx, d, func(a *graph.Artifact) { a.Asked = true }); err != nil || image == "" {
+		return err
 	}
 	return t.artifact(ctx, graph.Artifact{Digest: d, Names: []string{imageName(image)}, UpdatedAt: t.now})
 }

@@ -16,7 +16,9 @@ type Artifact struct {
 	Layers    []string          `json:"layers,omitempty"` // diff ids, in order
 	Labels    map[string]string `json:"labels,omitempty"` // only org.opencontainers.image.*
 	PushedAt  time.Time         `json:"pushedAt,omitzero"`
-	UpdatedAt time.Time         `json:"updatedAt,omitzero"`
+	// Asked is set once every source was asked where the image comes from.
+	Asked     bool      `json:"asked,omitempty"`
+	UpdatedAt time.Time `json:"updatedAt,omitzero"`
 	Ties
 }
 
