@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"throughline/infra/local/cosmosdb/sql"
@@ -22,6 +23,7 @@ const (
 // search is one query request on its way.
 type search struct {
 	query     *sql.Query
+	reader    *sql.Reader
 	plan      sql.Plan
 	container *container
 	scope     store.Range
@@ -55,7 +57,7 @@ func (s *Server) query(q *request) (*reply, error) {
 }
 
 func (s *Server) search(q *request, bound *sql.Query) (*reply, error) {
-	f := &search{query: bound, plan: bound.Plan(), container: q.container, now: time.Now()}
+	f := &search{query: bound, reader: bound.Reader(), plan: bound.Plan(), container: q.container, now: time.Now()}
 	if fail := f.address(q); fail != nil {
 		return nil, fail
 	}
@@ -166,19 +168,21 @@ func (f *search) reply(q *request, p *page) *reply {
 }
 
 func documentsReply(rid string, documents []string, size int) *reply {
-	b := make([]byte, 0, size+len(documents)+100)
-	b = append(b, `{"_rid":`...)
-	b = value.AppendString(b, rid)
-	b = append(b, `,"Documents":[`...)
+	var b strings.Builder
+	b.Grow(size + len(documents) + len(rid) + 60)
+	b.WriteString(`{"_rid":"`)
+	b.WriteString(rid)
+	b.WriteString(`","Documents":[`)
 	for i, d := range documents {
 		if i > 0 {
-			b = append(b, ',')
+			b.WriteByte(',')
 		}
-		b = append(b, d...)
+		b.WriteString(d)
 	}
-	b = append(b, `],"_count":`...)
-	b = strconv.AppendInt(b, int64(len(documents)), 10)
-	return &reply{status: http.StatusOK, body: string(append(b, '}'))}
+	b.WriteString(`],"_count":`)
+	b.WriteString(strconv.Itoa(len(documents)))
+	b.WriteByte('}')
+	return &reply{status: http.StatusOK, body: b.String()}
 }
 
 func (f *search) metrics(p *page) string {

@@ -37,7 +37,7 @@ func (f *search) rows(d store.Document, yield func(keys []value.Value, text stri
 		yield(nil, d.Body)
 		return
 	}
-	f.query.Rows(value.Lazy(d.Body), func(keys []value.Value, result value.Value) {
+	f.reader.Rows(value.Lazy(d.Body), func(keys []value.Value, result value.Value) {
 		if f.plan.Star {
 			yield(keys, d.Body)
 			return

@@ -106,24 +106,29 @@ func (q *query) bindSources(r *row, from []source, use func(*row)) {
 		use(r)
 		return
 	}
+	if from[0].plain() {
+		if r.slots[from[0].slot] = from[0].over.eval(r); r.slots[from[0].slot].Kind() != value.Undefined {
+			q.bindSources(r, from[1:], use)
+		}
+		return
+	}
 	for _, v := range from[0].values(r) {
 		r.slots[from[0].slot] = v
 		q.bindSources(r, from[1:], use)
 	}
 }
 
+// plain tells a source that is one value.
+func (s source) plain() bool { return s.sub == nil && !s.iterate }
+
 func (s source) values(r *row) []value.Value {
 	if s.sub != nil {
 		return s.sub.collect(r)
 	}
-	v := s.over.eval(r)
-	switch {
-	case s.iterate && v.Kind() == value.Array:
+	if v := s.over.eval(r); v.Kind() == value.Array {
 		return v.Items()
-	case s.iterate, v.Kind() == value.Undefined:
-		return nil
 	}
-	return []value.Value{v}
+	return nil
 }
 
 // matches calls use for every row of the sources that the WHERE clause lets through.

@@ -98,17 +98,29 @@ func (b *Query) Matches(doc value.Value) bool {
 	return found
 }
 
+// Reader evaluates a query without aggregates on one document after the other. One goroutine uses it.
+type Reader struct {
+	query *query
+	row   *row
+}
+
+// Reader begins such an evaluation.
+func (b *Query) Reader() *Reader { return &Reader{query: b.query, row: b.row(value.Value{})} }
+
 // Rows calls yield for each row of the document, with the values that ORDER BY sorts by and the result of SELECT.
-// It is for queries without aggregates.
-func (b *Query) Rows(doc value.Value, yield func(keys []value.Value, result value.Value)) {
-	b.query.matches(b.row(doc), func(r *row) {
-		result := b.query.project(r)
+func (r *Reader) Rows(doc value.Value, yield func(keys []value.Value, result value.Value)) {
+	r.row.slots[documentSlot] = doc
+	r.query.matches(r.row, func(row *row) {
+		result := r.query.project(row)
 		if result.Kind() == value.Undefined {
 			return
 		}
-		keys := make([]value.Value, len(b.query.orderBy))
-		for i, o := range b.query.orderBy {
-			keys[i] = o.expr.eval(r)
+		var keys []value.Value
+		if len(r.query.orderBy) > 0 {
+			keys = make([]value.Value, len(r.query.orderBy))
+			for i, o := range r.query.orderBy {
+				keys[i] = o.expr.eval(row)
+			}
 		}
 		yield(keys, result)
 	})
