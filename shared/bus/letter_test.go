@@ -55,7 +55,9 @@ func TestParkKeepsALetterOnce(t *testing.T) {
 	w := newWorld(t)
 	l := bus.Letter{Queue: "correlate", MessageID: "m1", Body: []byte("no event \x00\xff"), Reason: "decode: it is none", DeliveryCount: 3, At: noon.Add(900 * time.Millisecond)}
 	w.park(l)
-	w.park(l)
+	later := l
+	later.At = noon.Add(time.Hour)
+	w.park(later)
 	letters := w.parked()
 	if len(letters) != 1 {
 		t.Fatalf("%d letters, want 1", len(letters))

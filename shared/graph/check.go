@@ -16,7 +16,7 @@ const (
 	MaxWrites    = 100     // changes of one Write
 	MaxDocument  = 2 << 20 // bytes of one document with its envelope, and of all documents of one Write together
 	MaxID        = 255     // characters of a document id
-	MaxPartition = 2 << 10 // bytes of a partition
+	MaxPartition = 1 << 10 // bytes of a partition; half of what Cosmos DB takes
 	MaxPage      = 1000    // documents of one page, whatever Limit says
 	DefaultPage  = 100     // documents of one page when Limit is 0
 	envelope     = 1 << 10 // bytes that a store may add to a document
