@@ -106,31 +106,29 @@ func (f *facts) readCode(in *Inputs, p *Policy) {
 
 // readSecret: whoever holds the secret is in, so reach from the internet is whether it is public.
 func (f *facts) readSecret(in *Inputs) {
-	f.severity = highSeverity
-	switch in.Validity.Value {
-	case "active":
-		f.threat = exploited
-	case "inactive":
-		f.threat = quiet
-	default:
-		f.threat = likely
-	}
+	f.threat, f.severity = liveness(in.Validity.Value), highSeverity
 	f.internet = graph.No
 	if f.leaked {
 		f.internet = graph.Yes
 	}
 }
 
+// liveness is the threat of a secret: what nobody has checked is possibly live.
+func liveness(validity string) int {
+	switch validity {
+	case "active":
+		return exploited
+	case "inactive":
+		return quiet
+	}
+	return likely
+}
+
 func threat(in *Inputs, p *Policy) int {
 	if in.KEV.Value == "yes" || in.Exploitation.Value == "active" {
 		return exploited
 	}
-	epss := 0.0
-	if v := in.EPSS.Value; v != "" {
-		if n, err := strconv.ParseFloat(v, 64); err == nil {
-			epss = n
-		}
-	}
+	epss := probability(in.EPSS.Value)
 	switch {
 	case epss >= p.Thresholds.EPSSLikely || in.ExploitKit.Value == "yes":
 		return likely
@@ -138,6 +136,16 @@ func threat(in *Inputs, p *Policy) int {
 		return possible
 	}
 	return quiet
+}
+
+// probability is 0 for what is not given, or no number.
+func probability(v string) float64 {
+	if v != "" {
+		if n, err := strconv.ParseFloat(v, 64); err == nil {
+			return n
+		}
+	}
+	return 0
 }
 
 // severity counts an unknown severity as high.
@@ -168,12 +176,12 @@ func (f *facts) counts(a graph.Answer) bool {
 	return a == graph.Yes || a == graph.Unknown && f.threat == exploited
 }
 
-// nextCWE reads the first number of a list such as "CWE-078;CWE-20"; 0 when it is none.
+// nextCWE reads the first number of a list such as "CWE-078;CWE-20"; not above 0 when it is no weakness.
 func nextCWE(list string) (n int, rest string) {
 	first, rest, _ := strings.Cut(list, ";")
 	n, err := strconv.Atoi(strings.TrimPrefix(strings.TrimSpace(first), "CWE-"))
-	if err != nil || n < 0 {
-		return 0, rest
+	if err != nil {
+		n = 0
 	}
 	return n, rest
 }

@@ -38,6 +38,10 @@ func TestValidate(t *testing.T) {
 		"epss text":             {func(in *Inputs) { in.EPSS.Value = "high" }, `epss: "high" is outside 0..1`},
 		"epss bounds":           {func(in *Inputs) { in.EPSS.Value = "1" }, ""},
 		"cwe":                   {func(in *Inputs) { in.CWE.Value = "CWE-79;SQL" }, `cwe: "CWE-79;SQL" is not a list such as CWE-89;CWE-20`},
+		"the first weakness":    {func(in *Inputs) { in.CWE.Value = "CWE-1" }, ""},
+		"no weakness":           {func(in *Inputs) { in.CWE.Value = "CWE-0" }, `cwe: "CWE-0" is not a list such as CWE-89;CWE-20`},
+		"negative weakness":     {func(in *Inputs) { in.CWE.Value = "CWE--5" }, `cwe: "CWE--5" is not a list such as CWE-89;CWE-20`},
+		"weakness too long":     {func(in *Inputs) { in.CWE.Value = "CWE-99999999999999999999" }, `cwe: "CWE-99999999999999999999" is not a list such as CWE-89;CWE-20`},
 		"workloads text":        {func(in *Inputs) { in.Workloads.Value = "many" }, `workloads: "many" is not a whole number`},
 		"workloads negative":    {func(in *Inputs) { in.Workloads.Value = "-1" }, `workloads: "-1" is not a whole number`},
 		"runs, no workload":     {func(in *Inputs) { in.Workloads.Value = "0" }, `workloads: 0 contradicts running "yes": at least 1 exactly when running is yes`},
@@ -155,7 +159,7 @@ func TestSeverity(t *testing.T) {
 		{[]Fact{f("medium"), f("high")}, "high"}, {[]Fact{f("none"), f("")}, "none"}, {[]Fact{f("low"), f("medium")}, "medium"},
 		{[]Fact{f("none"), f("low")}, "low"},
 	} {
-		if got := HighestSeverity(c.said...); got.Value != c.want {
+		if got := HighestSeverity(c.said...); got.Value != c.want || c.want == "" && got != (Fact{}) {
 			t.Errorf("%v: %q, want %q", c.said, got.Value, c.want)
 		}
 	}
@@ -212,6 +216,31 @@ func TestValuesOutsideTheListsAreUnknown(t *testing.T) {
 	known.Severity.Value, known.Internet.Value = "unknown", "unknown"
 	if a, b := Decide(odd, p), Decide(known, p); a.Tier != b.Tier || a.Score != b.Score {
 		t.Errorf("%+v\n%+v", a, b)
+	}
+	for _, v := range []string{"?", "-3", "99999999999999999999"} {
+		odd := given(Vuln, "")
+		odd.Workloads.Value, odd.EPSS.Value = v, "often"
+		if d := Decide(odd, p); d.Terms.Workloads != 0 || d.Terms.Threat != 0 {
+			t.Errorf("workloads %q: %+v", v, d.Terms)
+		}
+	}
+}
+
+// Code is decided without a threat, and gives total control by its weakness only.
+func TestCode(t *testing.T) {
+	p := DefaultPolicy()
+	for words, want := range map[string]string{
+		"severity=medium cwe=CWE-078 internet=yes":          "P1 R1",
+		"severity=medium cwe=CWE-079 internet=yes":          "P2 R1",
+		"severity=medium cwe=CWE-079":                       "P3 R1",
+		"severity=medium cwe=CWE-079;CWE-1336 internet=yes": "P1 R1",
+		"severity=medium cwe=CWE-79 sensitive=yes":          "P3 R1",
+		"severity=medium cwe=CWE-89 sensitive=yes":          "P2 R6",
+		"kev=yes epss=1 severity=medium cwe=CWE-79":         "P3 R1",
+	} {
+		if d := Decide(given(Code, words), p); string(d.Tier)+" "+d.Rule != want {
+			t.Errorf("%q: %s %s, want %s", words, d.Tier, d.Rule, want)
+		}
 	}
 }
 

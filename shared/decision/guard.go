@@ -19,13 +19,13 @@ type Opening struct {
 // Guard splits issues into those that open and those that wait for approval, both in the order given. All issues of a
 // cause wait when it would open more than the policy's guard, counting those it opened before. Tiers change all the same.
 func Guard(openings []Opening, p *Policy) (open, wait []Opening) {
-	issues := make(map[string]map[string]bool)
+	issues := make(map[string]map[string]struct{})
 	approved := make(map[string]bool)
 	for _, o := range openings {
 		if issues[o.Cause] == nil {
-			issues[o.Cause] = make(map[string]bool)
+			issues[o.Cause] = make(map[string]struct{})
 		}
-		issues[o.Cause][o.Issue] = true
+		issues[o.Cause][o.Issue] = struct{}{}
 		approved[o.Cause] = approved[o.Cause] || o.Approved
 	}
 	for _, o := range openings {

@@ -40,7 +40,7 @@ func TestCompare(t *testing.T) {
 }
 
 func TestCompareIDs(t *testing.T) {
-	ordered := []string{"", "a", "a-02", "a-2", "a-10", "a-10-1", "a-99999999999999999999", "a-100000000000000000000", "b"}
+	ordered := []string{"", "a", "a-02", "a-2", "a-10", "a-10-1", "a-99999999999999999999", "a-100000000000000000000", "a-b", "b"}
 	for i := range ordered {
 		for j := range ordered {
 			if got := compareIDs(ordered[i], ordered[j]); (got < 0) != (i < j) {
