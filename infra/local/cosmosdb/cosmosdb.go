@@ -102,7 +102,7 @@ func (s *Server) open(ctx context.Context, o Options) error {
 	}
 	var err error
 	if s.store, err = store.Open(o.Dir); err != nil {
-		return err
+		return fmt.Errorf("cosmosdb: %w", err)
 	}
 	if s.catalog, err = loadCatalog(ctx, s.store); err != nil {
 		return fmt.Errorf("cosmosdb: %w", err)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"throughline/infra/local/cosmosdb/store"
 	"throughline/infra/local/cosmosdb/value"
 )
 
@@ -60,6 +61,9 @@ func asFailure(err error) *failure {
 	var f *failure
 	if errors.As(err, &f) {
 		return f
+	}
+	if errors.Is(err, store.ErrClosed) {
+		return &failure{status: http.StatusServiceUnavailable, code: "ServiceUnavailable", message: "The server is stopping."}
 	}
 	return &failure{status: http.StatusInternalServerError, code: "InternalServerError", message: "The request could not be carried out."}
 }

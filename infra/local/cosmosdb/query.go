@@ -75,6 +75,7 @@ func (s *Server) search(q *request, bound *sql.Query) (*reply, error) {
 		return nil, badRequest("The continuation token belongs to another query.")
 	}
 	f.useIndex()
+	last := s.store.Last()
 	p, err := f.run(q.Context(), s.store)
 	if err != nil {
 		return nil, err
@@ -82,7 +83,9 @@ func (s *Server) search(q *request, bound *sql.Query) (*reply, error) {
 	if f.scope.Index == nil && f.seen-len(p.documents) > s.wasteful {
 		s.wishFor(f.container, f.wanted.paths)
 	}
-	return f.reply(q, p), nil
+	a := f.reply(q, p)
+	a.lsn = last
+	return a, nil
 }
 
 func pageSize(q *request) (int, *failure) {

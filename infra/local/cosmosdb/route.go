@@ -1,6 +1,7 @@
 package cosmosdb
 
 import (
+	"context"
 	"errors"
 	"io"
 	"math"
@@ -10,6 +11,8 @@ import (
 	"strings"
 
 	"github.com/google/uuid"
+
+	"throughline/infra/local/cosmosdb/store"
 )
 
 // request is one call after its path has been read.
@@ -72,7 +75,7 @@ func (s *Server) settle(a *reply, err error) *reply {
 		return a
 	}
 	var known *failure
-	if !errors.As(err, &known) {
+	if !errors.As(err, &known) && !errors.Is(err, context.Canceled) && !errors.Is(err, store.ErrClosed) {
 		s.log.Error("request not carried out", "error", err)
 	}
 	f := asFailure(err)

@@ -159,21 +159,31 @@ func turn(c int, down bool) int {
 	return c
 }
 
+// sortBytes is what a sort may gather before it drops what cannot be on the page.
+const sortBytes = 32 << 20
+
 // runSorted keeps the best results after the place where the last page ended; it never holds more than a few pages.
 func (f *search) runSorted(ctx context.Context, s *store.Store) (*page, error) {
 	after, resumed := sorted{keys: f.from.keys(), id: f.from.ID}, f.from.Keys != nil
 	left, skip := f.left(), f.skip()
 	keep := skip + min(left, f.size) + 1
 	var best []sorted
+	held, most := 0, sortBytes
 	err := f.walk(ctx, s, func(d store.Document) bool {
 		f.rows(d, func(keys []value.Value, text string) {
 			r := sorted{keys, d.ID, text}
 			if f.container.sortable(f.plan.Order, keys) && (!resumed || f.compare(r, after) > 0) {
 				best = append(best, r)
+				held += len(text)
 			}
 		})
-		if len(best) > 4*keep+1000 {
+		if len(best) > 4*keep+1000 || held > most {
 			best = f.best(best, keep)
+			held = 0
+			for _, r := range best {
+				held += len(r.text)
+			}
+			most = held + sortBytes
 		}
 		return true
 	})

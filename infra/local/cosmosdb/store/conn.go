@@ -10,8 +10,9 @@ import (
 const (
 	filePragmas = `PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA busy_timeout=10000;
 		PRAGMA cache_size=-32768; PRAGMA wal_autocheckpoint=2000;`
-	readPragmas   = `PRAGMA busy_timeout=10000; PRAGMA query_only=ON; PRAGMA cache_size=-16384; PRAGMA mmap_size=268435456;`
-	memoryPragmas = `PRAGMA page_size=8192; PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY;`
+	readPragmas    = `PRAGMA busy_timeout=10000; PRAGMA query_only=ON; PRAGMA cache_size=-16384; PRAGMA mmap_size=268435456;`
+	lockStatements = `PRAGMA busy_timeout=0; BEGIN EXCLUSIVE;`
+	memoryPragmas  = `PRAGMA page_size=8192; PRAGMA cache_size=-65536; PRAGMA temp_store=MEMORY;`
 )
 
 // schema: documents lie in the order of their key, so that a partition is one stretch of the file. rid is the number of

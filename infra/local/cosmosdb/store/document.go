@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"database/sql/driver"
+	"errors"
 )
 
 // Key names one document: the number of its container, its encoded partition key, its id.
@@ -75,20 +76,26 @@ type Index struct {
 	After      []byte // with AfterKey.ID: begin beyond this value and id; nil begins at the end
 }
 
-// The first read of a walk is small, as most need only a page; later ones are long.
+// The first read of a walk is small, as most need only a page; later ones are long. None takes much memory.
 const (
 	firstChunk = 32
 	chunk      = 256
+	chunkBytes = 2 << 20
 )
 
 // Walk shows the committed documents of the range until yield returns false. Key and Body are set, beside them RID
 // (Created), or LSN and Time (Changed). A walk is made of short reads: a document that is written meanwhile is
 // seen either way; none is seen twice unless the value that it is walked by changes.
 func (s *Store) Walk(ctx context.Context, r Range, yield func(Document) bool) error {
+	if r.Index != nil {
+		index := *r.Index
+		r.Index = &index
+	}
 	for size := firstChunk; ; size = chunk {
-		docs := make([]Document, 0, size)
+		var docs []Document
+		more := false
 		err := s.read(ctx, func(c *conn) (err error) {
-			docs, err = c.walk(&r, size, docs)
+			docs, more, err = c.walk(&r, size)
 			return err
 		})
 		if err != nil {
@@ -99,34 +106,51 @@ func (s *Store) Walk(ctx context.Context, r Range, yield func(Document) bool) er
 				return nil
 			}
 		}
-		if len(docs) < size {
+		if !more {
 			return nil
 		}
 	}
 }
 
-// walk reads one chunk and moves the beginning of the range behind it.
-func (c *conn) walk(r *Range, size int, docs []Document) ([]Document, error) {
+// errEnough ends a read whose documents are large.
+var errEnough = errors.New("enough for one read")
+
+// walk reads one chunk, moves the beginning of the range behind it and tells whether there may be more.
+func (c *conn) walk(r *Range, size int) (docs []Document, more bool, err error) {
+	docs = make([]Document, 0, size)
+	bytes := 0
 	stmt, args := c.scan(r, int64(size))
-	err := c.query(stmt, args, func(v []driver.Value) error {
-		d := Document{Key: Key{r.Container, r.Partition, v[0].(string)}, Body: v[1].(string)}
-		switch {
-		case r.Created:
-			d.Partition, d.RID = v[2].(string), v[3].(int64)
-			r.After = d.RID
-		case r.Changed:
-			d.Partition, d.LSN, d.Time = v[2].(string), v[3].(int64), v[4].(int64)
-			r.After = d.LSN
-		case r.Index != nil:
-			r.Index.After = v[2].([]byte)
-		case !r.Exact:
-			d.Partition = v[2].(string)
-		}
-		r.AfterKey = d.Key
+	err = c.query(stmt, args, func(v []driver.Value) error {
+		d := r.next(v)
 		docs = append(docs, d)
+		if bytes += len(d.Body); bytes > chunkBytes {
+			return errEnough
+		}
 		return nil
 	})
-	return docs, err
+	if errors.Is(err, errEnough) {
+		return docs, true, nil
+	}
+	return docs, len(docs) == size, err
+}
+
+// next makes a document of a row and moves the beginning of the range behind it.
+func (r *Range) next(v []driver.Value) Document {
+	d := Document{Key: Key{r.Container, r.Partition, v[0].(string)}, Body: v[1].(string)}
+	switch {
+	case r.Created:
+		d.Partition, d.RID = v[2].(string), v[3].(int64)
+		r.After = d.RID
+	case r.Changed:
+		d.Partition, d.LSN, d.Time = v[2].(string), v[3].(int64), v[4].(int64)
+		r.After = d.LSN
+	case r.Index != nil:
+		r.Index.After = v[2].([]byte)
+	case !r.Exact:
+		d.Partition = v[2].(string)
+	}
+	r.AfterKey = d.Key
+	return d
 }
 
 func (c *conn) scan(r *Range, limit int64) (driver.Stmt, []any) {

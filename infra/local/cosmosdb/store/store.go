@@ -19,13 +19,20 @@ import (
 	"sync/atomic"
 
 	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // ErrClosed is what a store answers after Close.
 var ErrClosed = errors.New("the store is closed")
 
-// fileName is the database inside the folder of Open.
-const fileName = "cosmosdb.sqlite"
+// ErrInUse is what Open answers when another process, or another Store, has the folder open.
+var ErrInUse = errors.New("the folder is in use by another process")
+
+// The files inside the folder of Open: the database, and an empty one that is locked as long as the store is open.
+const (
+	fileName = "cosmosdb.sqlite"
+	lockName = "cosmosdb.lock"
+)
 
 // readers is the number of connections that read at the same time.
 const readers = 4
@@ -46,6 +53,8 @@ type Store struct {
 	// The writing goroutine's own: the last sequence number, the one on disk, room for a group.
 	clock, kept int64
 	jobsTaken   []*job
+
+	last atomic.Int64 // the highest number that is committed
 }
 
 // Open opens or creates the store in dir; "" keeps it in memory. Close stops its goroutine.
@@ -63,6 +72,13 @@ func (s *Store) connect(dir string) error {
 		return s.connectMemory()
 	}
 	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	if _, err := s.dial(filepath.Join(dir, lockName), lockStatements); err != nil {
+		var code *sqlite.Error
+		if errors.As(err, &code) && code.Code()&0xff == sqlite3.SQLITE_BUSY {
+			return ErrInUse
+		}
 		return err
 	}
 	file := filepath.Join(dir, fileName)
@@ -120,9 +136,13 @@ func (s *Store) loadClock(c *conn) error {
 	return c.query(c.getClock, nil, func(v []driver.Value) error {
 		s.clock = v[0].(int64)
 		s.kept = s.clock
+		s.last.Store(s.clock)
 		return nil
 	})
 }
+
+// Last is the number of the latest committed write.
+func (s *Store) Last() int64 { return s.last.Load() }
 
 // Close ends the writer after the writes it has taken, and closes the file. Reads and writes that come later fail.
 func (s *Store) Close() error {

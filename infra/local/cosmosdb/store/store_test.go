@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -133,6 +134,17 @@ func TestWalks(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestWalksOverLargeDocuments(t *testing.T) {
+	s := open(t, "")
+	body := strings.Repeat("x", 1<<20)
+	for i := range 12 {
+		put(t, s, store.Document{Key: at("p", fmt.Sprintf("%02d", i)), Body: body})
+	}
+	if got := walk(t, s, store.Range{Container: 1, Partition: "p", Exact: true}); len(got) != 12 {
+		t.Errorf("%d documents", len(got))
+	}
 }
 
 func TestLongWalksMissNothing(t *testing.T) {
@@ -293,6 +305,11 @@ func TestClosed(t *testing.T) {
 	}
 	if _, _, err := s.Get(context.Background(), at("q", "x"), 0); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("read: %v", err)
+	}
+	dir := t.TempDir()
+	open(t, dir)
+	if _, err := store.Open(dir); !errors.Is(err, store.ErrInUse) {
+		t.Errorf("a second store on the folder: %v", err)
 	}
 	if _, err := store.Open("/dev/null/below"); err == nil {
 		t.Error("opened a store below a file")

@@ -86,6 +86,7 @@ func (s *Store) commitGroup(jobs []*job) {
 	}
 	if err == nil {
 		s.clock, s.kept = g.clock, g.kept
+		s.last.Store(g.clock)
 	} else {
 		if undo := c.exec(c.rollback); undo != nil {
 			err = fmt.Errorf("%w (rollback: %w)", err, undo)
