@@ -72,6 +72,12 @@ type tie struct {
 
 func (t *tie) observation(ctx context.Context, o graph.Observation) error {
 	return first(
+		func() error {
+			if len(o.Workloads)+len(o.RuntimeFindings)+len(o.Artifacts) == 0 {
+				return nil
+			}
+			return t.askAgain(ctx)
+		},
 		func() error { return each(ctx, o.Repositories, t.repository) },
 		func() error { return each(ctx, o.Artifacts, t.artifact) },
 		func() error { return each(ctx, o.Evidence, t.evidence) },

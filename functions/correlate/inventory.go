@@ -82,9 +82,9 @@ func (t *tie) ready(ctx context.Context) (bool, error) {
 			return false, err
 		}
 	}
-	asking, err := graph.ListAll[inquiry](ctx, t.Store, graph.Query{Container: graph.StateContainer, Partition: inquiries})
+	asking, err := graph.ListAll[inquiry](ctx, t.Store, graph.Query{Container: graph.StateContainer, Partition: graph.InquiriesPartition})
 	for _, i := range asking {
-		if len(i.Left) > 0 && t.now.Sub(i.At) <= inquiryPatience {
+		if i.open(t.now) {
 			return false, err
 		}
 	}

@@ -10,19 +10,21 @@ import (
 	"throughline/shared/graph"
 )
 
-// inquiry notes that it was asked where a digest comes from. Until every source has answered, the digest maps to no
-// repository: nobody must get an issue on the strength of the first, perhaps wrong, hint.
+// inquiry notes that it was asked where a digest comes from, or what a tag stands for. Until every source has answered, a
+// digest maps to no repository: nobody must get an issue on the strength of the first, perhaps wrong, hint.
 type inquiry struct {
-	Digest graph.Digest `json:"digest"`
-	Left   []string     `json:"left"` // scopes that have not answered
-	By     string       `json:"by"`   // the event that asked; delivered again it asks again
-	At     time.Time    `json:"at"`
+	About string    `json:"about"` // a digest, or a reference by tag
+	Left  []string  `json:"left"`  // scopes that have not answered
+	By    string    `json:"by"`    // the event that asked; delivered again it asks again
+	At    time.Time `json:"at"`
 }
 
 // inquiryPatience is how long a source may be silent before the others decide without it.
 const inquiryPatience = 10 * time.Minute
 
-const inquiries = "inquiries"
+func (i inquiry) open(now time.Time) bool {
+	return len(i.Left) > 0 && now.Sub(i.At) <= inquiryPatience
+}
 
 // inquire asks once where a digest comes from: its attestations at GitHub, and its labels in the registry when the name
 // of the image is known.
@@ -31,48 +33,72 @@ func (t *tie) inquire(ctx context.Context, d graph.Digest, image string) error {
 		return nil
 	}
 	t.asked[d] = true
-	follow := []graph.Collection{{Source: "github", Scope: "digest:" + string(d)}}
-	if image != "" {
-		follow = append(follow, graph.Collection{Source: "registry", Scope: "image:" + imageName(image) + "@" + string(d)})
-	}
 	known, err := graph.Get[graph.Artifact](ctx, t.Store, graph.ArtifactKey(d))
-	if err != nil {
+	if err != nil || known.Value.Asked {
 		return err
 	}
-	ask := false
-	_, _, err = graph.Update(ctx, t.Store, graph.StateKey(inquiries, string(d)), "inquiry", func(old graph.Versioned[inquiry]) (inquiry, bool, error) {
-		next := inquiry{Digest: d, By: t.cause, At: t.now}
-		for _, f := range follow {
-			next.Left = append(next.Left, f.Source+" "+f.Scope)
-		}
-		ask = !old.Exists() && !known.Value.Asked || old.Exists() && (old.Value.By == t.cause || t.now.Sub(old.Value.At) > inquiryPatience)
-		return next, ask && old.Value.By != t.cause, nil
-	})
-	if err != nil || !ask {
+	scopes := []string{"github digest:" + string(d)}
+	if image != "" {
+		scopes = append(scopes, "registry image:"+imageName(image)+"@"+string(d))
+	}
+	if err := t.ask(ctx, string(d), scopes); err != nil {
 		return err
 	}
-	t.follow = append(t.follow, follow...)
 	if err := t.relate(ctx, d, func(a *graph.Artifact) { a.Asked = true }); err != nil || image == "" {
 		return err
 	}
 	return t.artifact(ctx, graph.Artifact{Digest: d, Names: []string{imageName(image)}, UpdatedAt: t.now})
 }
 
-// answered notes that a scope of one digest was read to its end. With the last answer the digest is mapped.
+// ask notes the question and asks it, unless it is being asked already.
+func (t *tie) ask(ctx context.Context, about string, scopes []string) error {
+	_, asked, err := graph.Update(ctx, t.Store, graph.InquiryKey(about), "inquiry", func(old graph.Versioned[inquiry]) (inquiry, bool, error) {
+		return inquiry{About: about, Left: scopes, By: t.cause, At: t.now}, !old.Exists() || !old.Value.open(t.now), nil
+	})
+	if err == nil && asked {
+		t.request(scopes)
+	}
+	return err
+}
+
+func (t *tie) request(scopes []string) {
+	for _, s := range scopes {
+		source, scope, _ := strings.Cut(s, " ")
+		c := graph.Collection{Source: source, Scope: scope}
+		if !slices.Contains(t.follow, c) {
+			t.follow = append(t.follow, c)
+		}
+	}
+}
+
+// askAgain asks what this very event noted when it was handled before: the process may have ended between noting the
+// question and sending it.
+func (t *tie) askAgain(ctx context.Context) error {
+	mine, err := graph.ListAll[inquiry](ctx, t.Store, graph.Query{Container: graph.StateContainer, Partition: graph.InquiriesPartition,
+		Where: []graph.Where{{Field: "by", Op: graph.Equal, Value: t.cause}}})
+	for _, i := range mine {
+		t.request(i.Left)
+	}
+	return err
+}
+
+// subject is what a scope of one thing was asked about.
+func subject(scope string) string {
+	if i := strings.LastIndex(scope, "sha256:"); i >= 0 {
+		return scope[i:]
+	}
+	_, about, _ := strings.Cut(scope, ":")
+	return about
+}
+
+// answered notes that a scope of one image was read to its end. With the last answer its digest is mapped.
 func (t *tie) answered(ctx context.Context, scope string) error {
-	i := strings.LastIndex(scope, "sha256:")
-	if i < 0 {
-		return nil
-	}
-	d, err := graph.ParseDigest(scope[i:])
-	if err != nil {
-		return nil // a tag that looks like a digest: nobody asked for it
-	}
-	open, err := graph.Get[inquiry](ctx, t.Store, graph.StateKey(inquiries, string(d)))
+	key := graph.InquiryKey(subject(scope))
+	open, err := graph.Get[inquiry](ctx, t.Store, key)
 	if err != nil || !open.Exists() {
 		return err
 	}
-	now, _, err := graph.Update(ctx, t.Store, graph.StateKey(inquiries, string(d)), "inquiry", func(old graph.Versioned[inquiry]) (inquiry, bool, error) {
+	now, _, err := graph.Update(ctx, t.Store, key, "inquiry", func(old graph.Versioned[inquiry]) (inquiry, bool, error) {
 		next := old.Value
 		next.Left = slices.DeleteFunc(slices.Clone(next.Left), func(s string) bool { return s == scope })
 		return next, old.Exists() && len(next.Left) < len(old.Value.Left), nil
@@ -81,16 +107,26 @@ func (t *tie) answered(ctx context.Context, scope string) error {
 		return err
 	}
 	// The mapping is written before the inquiry is dropped: after a crash between the two the answer comes again.
+	if err := t.settleOrigin(ctx, graph.Digest(open.Value.About)); err != nil {
+		return err
+	}
+	if err := t.drop(ctx, key); err != nil {
+		return err
+	}
+	return t.inventory(ctx)
+}
+
+func (t *tie) settleOrigin(ctx context.Context, d graph.Digest) error {
+	if _, err := graph.ParseDigest(string(d)); err != nil {
+		return nil // it was about a tag: the observation has told the workloads
+	}
 	t.settled[d] = true
 	owners, err := t.exposeDigest(ctx, d)
 	if err != nil {
 		return fmt.Errorf("map %s: %w", d.Short(), err)
 	}
 	t.touch(owners...)
-	if err := t.drop(ctx, graph.StateKey(inquiries, string(d))); err != nil {
-		return err
-	}
-	return t.inventory(ctx)
+	return nil
 }
 
 // open tells whether the origin of a digest is still being asked for.
@@ -98,6 +134,6 @@ func (t *tie) open(ctx context.Context, d graph.Digest) (bool, error) {
 	if t.settled[d] {
 		return false, nil
 	}
-	i, err := graph.Get[inquiry](ctx, t.Store, graph.StateKey(inquiries, string(d)))
-	return i.Exists() && len(i.Value.Left) > 0 && t.now.Sub(i.Value.At) <= inquiryPatience, err
+	i, err := graph.Get[inquiry](ctx, t.Store, graph.InquiryKey(string(d)))
+	return i.Value.open(t.now), err
 }

@@ -123,3 +123,9 @@ func OfOneThing(scope string) bool {
 	what, _, _ = strings.Cut(what, ":")
 	return slices.Contains([]string{"alert", "image", "digest", "repository", "resource", "attestations", "installation"}, what)
 }
+
+// InquiriesPartition lists what is being asked about images.
+const InquiriesPartition = "inquiries"
+
+// InquiryKey names the note that it is being asked about a digest, or about a reference by tag.
+func InquiryKey(about string) Key { return StateKey(InquiriesPartition, safeID(about)) }
