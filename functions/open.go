@@ -296,10 +296,12 @@ func (h *house) health(ctx context.Context) (any, bool) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	report := map[string]any{"mode": h.cfg.Mode, "policy": h.policyInForce().Hash(), "ingest": h.intake.Counts.Tally(), "requestUnits": h.store.Charge(), "serviceBusOperations": h.bus.Operations()}
-	err := h.store.Ping(ctx)
-	report["store"] = "ok"
-	if err != nil {
-		report["store"] = err.Error()
+	ok := true
+	for name, ping := range map[string]func(context.Context) error{"store": h.store.Ping, "bus": h.bus.Ping} {
+		report[name] = "ok"
+		if err := ping(ctx); err != nil {
+			report[name], ok = err.Error(), false
+		}
 	}
-	return report, err == nil
+	return report, ok
 }
