@@ -33,7 +33,6 @@ type suite struct {
 	env      []string
 	replace  map[string]string                       // texts to replace in the emulator tests, for other ports
 	around   map[string]func() (func() error, error) // what must be set up for a test that runs alone
-	skips    map[string]string                       // tests that are known not to apply, with the reason
 }
 
 // suites are the suites in lanes.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
+	"log"
 	"net"
 	"net/http"
 	"strings"
@@ -31,9 +32,9 @@ type front struct {
 	open map[net.Conn]bool // not handed to web
 }
 
-func newFront(s *Server, l net.Listener, certificate *tls.Config, h http.Handler) *front {
-	f := &front{s: s, listener: l, tls: certificate, conns: make(chan net.Conn), closed: make(chan struct{}), open: map[net.Conn]bool{}}
-	f.web = &http.Server{Handler: h, ReadHeaderTimeout: helloTime, IdleTimeout: 2 * time.Minute,
+func newFront(s *Server, l net.Listener, faults *log.Logger) *front {
+	f := &front{s: s, listener: l, conns: make(chan net.Conn), closed: make(chan struct{}), open: map[net.Conn]bool{}}
+	f.web = &http.Server{ErrorLog: faults, ReadHeaderTimeout: helloTime, IdleTimeout: 2 * time.Minute,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			k, _ := c.(*peeked)
 			return context.WithValue(ctx, secureKey{}, k != nil && k.secure)

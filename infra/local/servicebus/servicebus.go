@@ -105,7 +105,7 @@ func (s *Server) open(o Options) error {
 	if err != nil {
 		return err
 	}
-	s.front = newFront(s, l, nil, nil)
+	s.front = newFront(s, l, slog.NewLogLogger(o.Log.Handler(), slog.LevelWarn))
 	if o.AdminAddr != "" {
 		if s.side, err = listen(o.AdminAddr, "-port-servicebus-admin"); err != nil {
 			return err
@@ -124,7 +124,7 @@ func (s *Server) open(o Options) error {
 	admin := &atom.Handler{Broker: s.broker, Keys: s.wire.Keys, Updated: s.updated}
 	s.front.web.Handler = s.web(admin)
 	desk := &fault.Desk{Panel: s.faults, Broker: s.broker, Wire: s.wire}
-	s.admin = &http.Server{ReadHeaderTimeout: helloTime, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	s.admin = &http.Server{ReadHeaderTimeout: helloTime, ErrorLog: s.front.web.ErrorLog, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if desk.Serves(r.URL.Path) {
 			desk.ServeHTTP(w, r)
 			return
@@ -158,6 +158,7 @@ func (s *Server) updated(path string) {
 		select {
 		case <-time.After(detachDelay):
 			s.broker.DetachLinks(path)
+			s.wire.DetachSenders(path)
 		case <-s.ending:
 		}
 	}()

@@ -26,7 +26,7 @@ const maxBody = 1 << 20
 type Handler struct {
 	Broker *broker.Broker
 	Keys   wire.Keys
-	// Updated is called with the path of an entity after an update was answered, for its links must be detached.
+	// Updated is called with the path of an entity after an update or deletion was answered, for its links must end.
 	Updated func(path string)
 }
 
@@ -212,7 +212,15 @@ func (q *question) delete(w http.ResponseWriter) error {
 		return err
 	}
 	w.WriteHeader(http.StatusOK)
+	q.detach(q.path())
 	return nil
+}
+
+// detach tells that the links of an entity must end.
+func (q *question) detach(path string) {
+	if q.h.Updated != nil {
+		q.h.Updated(path)
+	}
 }
 
 func (q *question) put(w http.ResponseWriter) error {
@@ -247,8 +255,8 @@ func (q *question) put(w http.ResponseWriter) error {
 	if err := q.write(w, status, q.entry(v)); err != nil {
 		return err
 	}
-	if update && q.h.Updated != nil {
-		q.h.Updated(d.Path())
+	if update {
+		q.detach(d.Path())
 	}
 	return nil
 }

@@ -32,6 +32,8 @@ type Consumer struct {
 	waitUntil int64
 	ready     func(error)
 	closed    bool
+	giving    int    // messages deleted that are not delivered yet
+	farewell  *Fault // detach with it when they are
 }
 
 // Prepare makes a consumer that is not attached yet.
@@ -176,6 +178,16 @@ func (c *Consumer) detach() {
 		q.leave(s, false)
 	}
 	q.pump()
+}
+
+// dismiss ends the link of a consumer, after what was deleted for it was delivered.
+func (c *Consumer) dismiss(f *Fault) {
+	if c.giving > 0 {
+		c.farewell = f
+	} else {
+		c.sink.Detach(f)
+	}
+	c.detach()
 }
 
 func without(list []*Consumer, c *Consumer) []*Consumer {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"reflect"
 	"sort"
 	"strings"
 )
@@ -39,7 +40,7 @@ func (e *Entity) definition() definition {
 var (
 	ErrExists    = errors.New("the entity exists already")
 	ErrNoEntity  = errors.New("the entity does not exist")
-	ErrImmutable = errors.New("cannot be changed")
+	ErrImmutable = errors.New("the property cannot be changed")
 )
 
 // Create makes an entity; a subscription gets the rule that matches everything unless others are given.
@@ -120,7 +121,7 @@ func (b *Broker) segment() uint32 {
 	return newest
 }
 
-// Update changes the properties of an entity and detaches its links. What cannot be changed is refused.
+// Update changes the properties of an entity. What cannot be changed is refused.
 func (b *Broker) Update(d Description) error {
 	d = d.Defaults()
 	if err := d.Check(); err != nil {
@@ -131,10 +132,12 @@ func (b *Broker) Update(d Description) error {
 		if e == nil || e.desc.Kind != d.Kind {
 			return fmt.Errorf("update %s: %w", d.Path(), ErrNoEntity)
 		}
-		if err := immutable(&e.desc, &d); err != nil {
+		if err := unchanged(&e.desc, &d); err != nil {
 			return err
 		}
-		d.Name, d.Topic = e.desc.Name, e.desc.Topic
+		if d.Name, d.Topic = e.desc.Name, e.desc.Topic; reflect.DeepEqual(d, e.desc) {
+			return nil
+		}
 		e.desc, e.updated, e.segment = d, now(), b.segment()
 		if err := t.entity(e); err != nil {
 			return err
@@ -145,15 +148,22 @@ func (b *Broker) Update(d Description) error {
 	})
 }
 
-func immutable(old, new *Description) error {
+// immutable is Azure's sentence about a property that cannot be changed.
+type immutable string
+
+func (e immutable) Error() string { return string(e) }
+
+func (e immutable) Is(target error) bool { return target == ErrImmutable }
+
+func unchanged(old, new *Description) error {
 	kind := strings.ToUpper(string(old.Kind[:1])) + string(old.Kind[1:])
 	switch {
 	case old.RequiresSession != new.RequiresSession:
-		return fmt.Errorf("The value for the RequiresSession property of an existing %s %w.", kind, ErrImmutable) //nolint:staticcheck // Azure's own words
+		return immutable("The value for the RequiresSession property of an existing " + kind + " cannot be changed.")
 	case old.RequiresDuplicateDetection != new.RequiresDuplicateDetection:
-		return fmt.Errorf("The value for the RequiresDuplicateDetection property of an existing %s %w.", kind, ErrImmutable) //nolint:staticcheck // as above
+		return immutable("The value for the RequiresDuplicateDetection property of an existing " + kind + " cannot be changed.")
 	case old.EnablePartitioning != new.EnablePartitioning:
-		return fmt.Errorf("Partitioning %w for %s. ", ErrImmutable, kind) //nolint:staticcheck // as above
+		return immutable("Partitioning cannot be changed for " + kind + ". ")
 	}
 	return nil
 }
@@ -199,8 +209,7 @@ func (b *Broker) removeEntity(e *Entity) {
 
 func (q *Queue) detachAll(f *Fault) {
 	for _, c := range append([]*Consumer(nil), q.consumers...) {
-		c.sink.Detach(f)
-		c.detach()
+		c.dismiss(f)
 	}
 	for _, c := range q.waiters {
 		c.closed = true
@@ -208,9 +217,7 @@ func (q *Queue) detachAll(f *Fault) {
 	}
 	q.waiters = nil
 	for s := range q.held {
-		holder := s.holder
-		holder.sink.Detach(f)
-		holder.detach()
+		s.holder.dismiss(f)
 	}
 }
 

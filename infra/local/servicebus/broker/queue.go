@@ -186,9 +186,13 @@ func (q *Queue) giveAway(m *message, c *Consumer, d *Delivery) {
 	t.drop(m, q)
 	q.remove(m)
 	d.Settled, d.Token = true, q.b.tokens.next()
+	c.giving++
 	q.b.commit(t, func(err error) {
-		if err == nil {
+		if c.giving--; err == nil {
 			c.sink.Deliver(d)
+		}
+		if c.giving == 0 && c.farewell != nil {
+			c.sink.Detach(c.farewell)
 		}
 	})
 }
@@ -218,19 +222,25 @@ func (q *Queue) show(m *message, content []byte) *Delivery {
 
 // back returns a message, whose lock is gone, to its line or to where its time to live sends it.
 func (q *Queue) back(m *message) {
-	if m.at > 0 && m.at <= now() {
+	if q.putBack(m) {
+		q.offer(m)
+	}
+}
+
+// putBack is back without offering the message; it is false when the message is not in its line.
+func (q *Queue) putBack(m *message) bool {
+	switch {
+	case m.at > 0 && m.at <= now():
 		q.expire(m)
-		return
-	}
-	if m.state != Active {
-		return
-	}
-	if q.role == roleMain && q.ent.desc.ForwardTo != "" {
+		return false
+	case m.state != Active:
+		return false
+	case q.role == roleMain && q.ent.desc.ForwardTo != "":
 		q.forwardOne(m)
-		return
+		return false
 	}
 	q.line(m).giveBack(m)
-	q.offer(m)
+	return true
 }
 
 // failed counts a delivery that failed, and dead-letters the message at the limit.

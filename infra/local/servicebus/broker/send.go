@@ -18,7 +18,7 @@ func fromContent(content []byte) Incoming {
 func (b *Broker) Send(q *Queue, in []Incoming, done func(error)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	t := &transaction{}
+	t := transactionFor(in)
 	if _, err := b.accept(t, q, in); err != nil {
 		done(err)
 		return
@@ -30,13 +30,22 @@ func (b *Broker) Send(q *Queue, in []Incoming, done func(error)) {
 func (b *Broker) Schedule(q *Queue, in []Incoming, done func([]int64, error)) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	t := &transaction{}
+	t := transactionFor(in)
 	numbers, err := b.accept(t, q, in)
 	if err != nil {
 		done(nil, err)
 		return
 	}
 	b.commit(t, func(err error) { done(numbers, err) })
+}
+
+// transactionFor has room for the messages.
+func transactionFor(in []Incoming) *transaction {
+	n := 0
+	for i := range in {
+		n += len(in[i].content) + 128
+	}
+	return &transaction{rec: make([]byte, 0, n)}
 }
 
 // accept adds messages to t, and returns the sequence numbers they get in the entity itself.

@@ -78,13 +78,14 @@ func (q *Queue) nextAvailable() *session {
 	return nil
 }
 
-// take locks s for c and answers its attach. Deliveries start when c is given credit.
+// take locks s for c, answers its attach, and delivers as far as c has credit already.
 func (q *Queue) take(s *session, c *Consumer) {
 	s.holder, c.session = c, s
 	q.held[s] = true
 	s.until = now() + q.ent.lockMillis()
 	q.b.alarm(s.until)
 	c.ready(nil)
+	q.pumpSession(s)
 }
 
 // leave frees the session of c. Its messages return; failed tells whether that counts as a failed delivery.
@@ -104,8 +105,8 @@ func (q *Queue) leave(s *session, failed bool) {
 	if len(t.rec) > 0 {
 		q.b.commit(t, nil)
 	}
-	for _, m := range returned {
-		q.back(m)
+	for _, m := range returned { // all of them, before anybody takes the first
+		q.putBack(m)
 	}
 	q.offerSession(s)
 	q.tidy(s)

@@ -159,3 +159,32 @@ func TestSessionsAreListedInPages(t *testing.T) {
 		}
 	})
 }
+
+// A receiver that gives credit before it has its session gets the messages in their order too.
+func TestCreditBeforeTheSession(t *testing.T) {
+	both(t, func(t *testing.T, b *Broker) {
+		create(t, b, Description{Name: "s", RequiresSession: true})
+		for i := range 5 {
+			send(t, b, "s", note{body: name(i), session: "a"})
+		}
+		first := attach(t, b, "s", named("a"), 5)
+		for range 5 {
+			first.next(t)
+		}
+		q := find(t, b, "s")
+		eager := &receiver{hand: newHand(), b: b, q: q}
+		eager.c = b.Prepare(q, eager.hand)
+		b.Credit(eager.c, 10)
+		ready := make(chan error, 1)
+		b.Attach(eager.c, Mode{Next: true}, func(err error) { ready <- err })
+		b.Detach(first.c)
+		if err := <-ready; err != nil {
+			t.Fatal(err)
+		}
+		for i := range 5 {
+			if got := bodyOf(t, eager.next(t)); got != name(i) {
+				t.Errorf("got %s, want %s", got, name(i))
+			}
+		}
+	})
+}

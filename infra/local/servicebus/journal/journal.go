@@ -103,7 +103,7 @@ func Open(o Options, replay func(p Pos, rec []byte) error) (*Journal, error) {
 }
 
 // Append adds a record and returns where its content will be. done runs on the goroutine that commits, in the
-// order of the calls, after the record is safe, or with the error that makes sure that it is not. A nil record
+// order of the calls, after the record is safe, or with the error that makes sure that it is not. An empty record
 // adds nothing: its done runs when everything before it is safe.
 func (j *Journal) Append(rec []byte, done func(error)) Pos {
 	j.mu.Lock()
@@ -113,7 +113,7 @@ func (j *Journal) Append(rec []byte, done func(error)) Pos {
 		return Pos{}
 	}
 	var p Pos
-	if rec != nil && j.failed == nil {
+	if len(rec) > 0 && j.failed == nil { // a length of zero is the end of a segment
 		p = j.place(rec)
 	}
 	j.batch.done = append(j.batch.done, done)

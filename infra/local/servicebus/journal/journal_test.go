@@ -73,6 +73,20 @@ func TestConfirmedRecordsAreThereAgain(t *testing.T) {
 	add(t, j, "more")
 }
 
+func TestEmptyRecordsLeaveNoTrace(t *testing.T) {
+	o := Options{Dir: t.TempDir()}
+	j, _ := reopen(t, o)
+	add(t, j, "before")
+	add(t, j, "")
+	add(t, j, "after")
+	closed(t, j)
+	j, got := reopen(t, o)
+	defer closed(t, j)
+	if strings.Join(got, "|") != "before|after" {
+		t.Errorf("got %q", got)
+	}
+}
+
 func TestRecordLargerThanASegment(t *testing.T) {
 	o := Options{Dir: t.TempDir(), Segment: 4096}
 	j, _ := reopen(t, o)

@@ -49,6 +49,7 @@ type link struct {
 	limit    uint32 // count that credit allows
 	done     uint32 // of a sending client: deliveries that are settled
 	answers  [][]byte
+	retiring *broker.Fault // detach with it when nothing is under way
 	detached bool
 }
 
@@ -324,7 +325,7 @@ func (l *link) Deliver(d *broker.Delivery) {
 	payload := d.Append(make([]byte, 0, d.Size()))
 	id := l.s.emit(l, payload, deliveryTag(d.Token), d.Settled)
 	if !d.Settled {
-		l.s.unsettled[id] = unsettled{l: l, token: d.Token}
+		l.s.await(id, unsettled{l: l, token: d.Token})
 	}
 	l.pace()
 }
@@ -361,10 +362,29 @@ func (l *link) Full() bool {
 	return l.s.c.queued.Load() >= high
 }
 
+// retire detaches the link of a sending client as soon as what it sent is settled: a client that does not learn
+// what became of a message sends it again. What comes from now on is not taken.
+func (l *link) retire(f *broker.Fault) {
+	l.s.c.mu.Lock()
+	defer l.s.c.mu.Unlock()
+	l.retiring = f
+	l.leave()
+}
+
+func (l *link) leave() {
+	if l.retiring != nil && l.done == l.count {
+		l.detach(l.retiring)
+	}
+}
+
 // Detach implements broker.Sink.
 func (l *link) Detach(f *broker.Fault) {
 	l.s.c.mu.Lock()
 	defer l.s.c.mu.Unlock()
+	l.detach(f)
+}
+
+func (l *link) detach(f *broker.Fault) {
 	if l.detached {
 		return
 	}

@@ -114,6 +114,32 @@ func (s *Server) Drop() int {
 	return len(s.conns)
 }
 
+// DetachSenders ends the links on which clients send to an entity, because it was updated or deleted.
+func (s *Server) DetachSenders(path string) {
+	path = entityOf(path)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		for _, l := range c.senders(path) {
+			l.retire(broker.ErrDetached)
+		}
+	}
+}
+
+func (c *conn) senders(path string) []*link {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []*link
+	for _, x := range c.channels {
+		for _, l := range x.links {
+			if l.node == toEntity && !l.receiver && l.path == path {
+				out = append(out, l)
+			}
+		}
+	}
+	return out
+}
+
 // farewell is how long a connection may take to read that it ends.
 const farewell = 2 * time.Second
 

@@ -13,7 +13,6 @@ const incomingWindow = 1 << 30
 type session struct {
 	c       *conn
 	channel uint16
-	current *link // whose multi-frame transfer is under way
 
 	links        map[uint32]*link
 	nextIncoming uint32
@@ -22,6 +21,7 @@ type session struct {
 	window       uint32 // frames that the peer takes yet
 	backlog      []amqp.Transfer
 	unsettled    map[uint32]unsettled
+	oldest       uint32 // no unsettled delivery has a lower id
 	ended        bool
 }
 
@@ -29,6 +29,17 @@ type session struct {
 type unsettled struct {
 	l     *link
 	token broker.Token
+}
+
+// maxUnsettled bounds the deliveries whose outcome is awaited: the locks of the oldest are long over.
+const maxUnsettled = 1 << 16
+
+// await notes a delivery; mu is held.
+func (s *session) await(id uint32, u unsettled) {
+	s.unsettled[id] = u
+	for ; len(s.unsettled) > maxUnsettled; s.oldest++ {
+		delete(s.unsettled, s.oldest)
+	}
 }
 
 func (s *session) flow(f *amqp.Flow) {

@@ -27,8 +27,6 @@ func (l *link) transfer(t *amqp.Transfer) error {
 		l.part, l.body = nil, nil
 		l.credit()
 		return nil
-	case l.detached:
-		return nil
 	case len(l.body)+len(t.Payload) > l.limits+64<<10: // far beyond what could be taken: do not even gather it
 		l.part, l.body = nil, nil
 		l.Detach(broker.ErrTooLarge)
@@ -44,9 +42,20 @@ func (l *link) transfer(t *amqp.Transfer) error {
 	}
 	part := l.part
 	l.part, l.body = nil, nil
+	if l.stopped() {
+		l.credit()
+		return nil
+	}
 	part.Settled = part.Settled || t.Settled
 	l.take(part, whole)
 	return nil
+}
+
+// stopped tells whether the link takes no more messages.
+func (l *link) stopped() bool {
+	l.s.c.mu.Lock()
+	defer l.s.c.mu.Unlock()
+	return l.detached || l.retiring != nil
 }
 
 // take handles a whole message; payload is valid during the call only.
@@ -120,6 +129,7 @@ func (l *link) credit() {
 // addCredit renews the credit of a sending client when half of it is used up; mu is held.
 func (l *link) addCredit() {
 	l.done++
+	l.leave()
 	if l.limit-l.done <= senderCredit/2 && !l.detached {
 		l.limit = l.done + senderCredit
 		l.s.addFlow(l, false)
