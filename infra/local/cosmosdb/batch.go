@@ -93,7 +93,7 @@ func (s *Server) readBatch(q *request, text, partition string) ([]*change, early
 func (c *change) readItem(body value.Value, parsed *statements) (fail *failure) {
 	switch c.op {
 	case opCreate, opUpsert, opReplace:
-		return c.take(body)
+		return c.take(body, 512)
 	case opPatch:
 		c.patch, fail = readPatch(body, parsed)
 		return fail

@@ -43,6 +43,7 @@ type container struct {
 	database string
 	id       string
 	rid      string
+	self     string
 	number   int64 // of its documents in the store
 	body     value.Value
 	paths    [][]string // of the partition key

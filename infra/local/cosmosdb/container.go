@@ -8,7 +8,7 @@ import (
 
 // newContainer reads what the server must know from the body of a container resource.
 func newContainer(db string, body value.Value) (*container, *failure) {
-	k := &container{database: db, id: body.Get("id").Text(), rid: body.Get("_rid").Text(), body: body, state: &containerState{}}
+	k := &container{database: db, id: body.Get("id").Text(), rid: body.Get("_rid").Text(), self: body.Get("_self").Text(), body: body, state: &containerState{}}
 	if rid := decodeRID(k.rid); len(rid) == 8 {
 		k.number = int64(rid[4]&0x7f)<<24 | int64(rid[5])<<16 | int64(rid[6])<<8 | int64(rid[7])
 	}

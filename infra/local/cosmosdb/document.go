@@ -3,6 +3,7 @@ package cosmosdb
 import (
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"throughline/infra/local/cosmosdb/store"
@@ -153,11 +154,11 @@ func (c *change) read(text string, parsed *statements) *failure {
 	if err != nil {
 		return badRequest("The request body cannot be read: %v", err)
 	}
-	return c.take(doc)
+	return c.take(doc, len(text)+8)
 }
 
-// take checks a document against its address and makes the text of it.
-func (c *change) take(doc value.Value) *failure {
+// take checks a document against its address and makes the text of it, which needs about so much room.
+func (c *change) take(doc value.Value, room int) *failure {
 	if doc.Kind() != value.Object {
 		return badRequest("The document body must be a JSON object.")
 	}
@@ -180,7 +181,7 @@ func (c *change) take(doc value.Value) *failure {
 	}
 	c.key.ID = id.Text()
 	c.doc = withoutSystem(doc)
-	c.members = append(c.doc.AppendMembers(append(make([]byte, 0, 1024), '{')), ',')
+	c.members = append(c.doc.AppendMembers(append(make([]byte, 0, room), '{')), ',')
 	if len(c.members) > maxDocument {
 		return tooLarge()
 	}
@@ -278,7 +279,7 @@ func (c *change) patchOld(old store.Document) error {
 	}
 	if doc, fail := c.patch.apply(doc); fail != nil {
 		return fail
-	} else if fail := c.take(doc); fail != nil {
+	} else if fail := c.take(doc, len(old.Body)+64); fail != nil {
 		return fail
 	}
 	return nil
@@ -310,18 +311,21 @@ func (c *change) put(t *store.Tx, old store.Document, found bool, now time.Time)
 // complete adds the system properties to `{"a":1,`.
 func (k *container) complete(members []byte, d store.Document, etag string) string {
 	rid := documentRID(k.rid, d.RID)
-	b := append(make([]byte, 0, len(members)+256), members...)
-	b = append(b, `"_rid":"`...)
-	b = append(b, rid...)
-	b = append(b, `","_self":"`...)
-	b = append(b, k.body.Get("_self").Text()...)
-	b = append(b, `docs/`...)
-	b = append(b, rid...)
-	b = append(b, `/","_etag":`...)
-	b = value.AppendString(b, etag)
-	b = append(b, `,"_attachments":"attachments/","_ts":`...)
-	b = strconv.AppendInt(b, d.Time, 10)
-	return string(append(b, '}'))
+	var b strings.Builder
+	b.Grow(len(members) + len(k.self) + 180)
+	b.Write(members)
+	b.WriteString(`"_rid":"`)
+	b.WriteString(rid)
+	b.WriteString(`","_self":"`)
+	b.WriteString(k.self)
+	b.WriteString(`docs/`)
+	b.WriteString(rid)
+	b.WriteString(`/","_etag":"\`)
+	b.WriteString(etag[:len(etag)-1])
+	b.WriteString(`\"","_attachments":"attachments/","_ts":`)
+	b.WriteString(strconv.FormatInt(d.Time, 10))
+	b.WriteByte('}')
+	return b.String()
 }
 
 // scalars counts the indexed leaves of a document.

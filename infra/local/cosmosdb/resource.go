@@ -272,7 +272,7 @@ func (s *Server) replaceContainer(q *request, k *container) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	changed.body, changed.rid, changed.number, changed.state = body, k.rid, k.number, k.state
+	changed.body, changed.self, changed.rid, changed.number, changed.state = body, k.self, k.rid, k.number, k.state
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.containers[containerKey(k.database, k.id)] = changed

@@ -40,6 +40,7 @@ const changeIndex = `CREATE INDEX IF NOT EXISTS documents_by_change ON documents
 type conn struct {
 	raw   driver.Conn
 	stmts []driver.Stmt
+	args  []driver.NamedValue
 
 	begin, commit, rollback                           driver.Stmt
 	getClock, setClock                                driver.Stmt
@@ -129,23 +130,25 @@ func (c *conn) close() error {
 	return errors.Join(append(errs, c.raw.Close())...)
 }
 
-func named(args []any) []driver.NamedValue {
-	list := make([]driver.NamedValue, len(args))
+// named gives the arguments to the driver in a slice that the next statement uses again.
+func (c *conn) named(args []any) []driver.NamedValue {
+	list := c.args[:0]
 	for i, a := range args {
-		list[i] = driver.NamedValue{Ordinal: i + 1, Value: a}
+		list = append(list, driver.NamedValue{Ordinal: i + 1, Value: a})
 	}
+	c.args = list
 	return list
 }
 
 // exec runs a prepared statement. Arguments are int64, string or []byte.
 func (c *conn) exec(s driver.Stmt, args ...any) error {
-	_, err := s.(driver.StmtExecContext).ExecContext(context.Background(), named(args))
+	_, err := s.(driver.StmtExecContext).ExecContext(context.Background(), c.named(args))
 	return err
 }
 
 // query runs a prepared statement and shows each row; use may end it with an error.
 func (c *conn) query(s driver.Stmt, args []any, use func([]driver.Value) error) (err error) {
-	rows, err := s.(driver.StmtQueryContext).QueryContext(context.Background(), named(args))
+	rows, err := s.(driver.StmtQueryContext).QueryContext(context.Background(), c.named(args))
 	if err != nil {
 		return err
 	}
