@@ -134,9 +134,27 @@ func (s *Stage) answer(ctx context.Context, c graph.Collection, got graph.Collec
 		return nil, err
 	}
 	out = append(out, next...)
+	lags, err := lagging(got.Lagging)
+	if err != nil {
+		return nil, err
+	}
+	out = append(out, lags...)
 	for _, f := range got.Follow {
 		f.Run, f.StartedAt = c.Run, c.StartedAt
 		e, err := event.NewCollect(name, f)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, nil
+}
+
+// lagging says which findings lag behind what was read.
+func lagging(all []graph.Lagging) ([]event.Event, error) {
+	var out []event.Event
+	for _, l := range all {
+		e, err := event.NewLag(name, event.Lag{Repository: l.Repository, Findings: l.Findings, Feeds: true})
 		if err != nil {
 			return nil, err
 		}

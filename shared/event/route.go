@@ -29,7 +29,7 @@ type Route struct {
 // Routes lists every event type with those who say and hear it.
 var Routes = [...]Route{
 	{Observed, []string{"ingest", "collect"}, "correlate", false},
-	{Correlated, []string{"correlate", "prioritize", "api"}, "prioritize", false},
+	{Correlated, []string{"correlate", "prioritize", "collect", "resync", "api"}, "prioritize", false},
 	{Prioritized, []string{"prioritize", "assign", "api"}, "assign", true},
 	{Collect, []string{"resync", "ingest", "correlate", "api", "collect"}, "collect", true},
 }
@@ -53,6 +53,8 @@ type Lag struct {
 	// Remediations lost a finding to another repository.
 	Remediations []graph.RemediationID `json:"remediations,omitempty"`
 	Cursor       string                `json:"cursor,omitempty"`
+	// Feeds tells that a public feed has changed: look at the editions in force before deciding.
+	Feeds bool `json:"feeds,omitempty"`
 	// Version is the exposure that a walk over the findings began with.
 	Version string `json:"version,omitempty"`
 }

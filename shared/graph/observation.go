@@ -104,8 +104,16 @@ type Collected struct {
 	// Seen are the nouns that the scope holds on this page, so that what is missing at the end can be retired.
 	// Nil for a scope that never retires.
 	Seen []Absence
+	// Lagging are findings that what was read leaves to be decided again.
+	Lagging []Lagging
 	// Skipped counts facts that made no sense, by reason.
 	Skipped map[string]int
+}
+
+// Lagging names findings of one repository that lag behind something that many findings rest on: a feed, the policy.
+type Lagging struct {
+	Repository RepositoryID
+	Findings   []FindingID
 }
 
 // Limited tells that the other side wants to be left alone until a time. It is not a failure.
