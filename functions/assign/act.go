@@ -3,6 +3,8 @@ package assign
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"throughline/shared/graph"
@@ -15,27 +17,52 @@ func (c *work) create(ctx context.Context, p plan) error {
 	if before != nil && before.By != c.Process && c.now.Sub(before.Since) < landing {
 		return &graph.Limited{Until: before.Since.Add(landing), Why: "an earlier try may still take effect"}
 	}
+	if before != nil {
+		done, err := c.recover(ctx, p, *before)
+		if err != nil || done {
+			return err
+		}
+	}
+	owner, err := c.owner(ctx, p)
+	if err != nil {
+		return err
+	}
+	if err := c.spend(ctx, p, true); err != nil {
+		return err
+	}
 	if err := c.intend(ctx, actCreate, p.hash, before); err != nil {
 		return err
 	}
-	if before != nil {
-		found, err := c.find(ctx, before.Since)
-		if err != nil {
-			return fmt.Errorf("look for the issue of an earlier try: %w", err)
-		}
-		if found != nil {
-			if err := c.opened(ctx, p, *found, ""); err != nil {
-				return err
-			}
-			return c.settle(ctx) // what it shows is not known: update it
-		}
-	}
-	issue, err := c.Tracker.CreateIssue(ctx, c.repository, p.draft)
+	c.remediation.Owned = owner.Why
+	draft := c.plan().draft
+	draft.Assignees = owner.Logins
+	issue, err := c.Tracker.CreateIssue(ctx, c.repository, draft)
 	if err != nil {
 		return fmt.Errorf("create issue on %s: %w", c.repository.FullName(), err)
 	}
 	c.Log.InfoContext(ctx, "issue opened", "repository", c.repository.FullName(), "issue", issue.Number, "tier", p.tier, "remediation", c.remediation.ID)
-	return c.opened(ctx, p, issue, p.hash)
+	return c.opened(ctx, p, issue, p.hash, owner)
+}
+
+// recover looks for the issue of an earlier try. A try that is no longer wanted is forgotten.
+func (c *work) recover(ctx context.Context, p plan, before graph.Intent) (done bool, err error) {
+	found, err := c.find(ctx, before.Since)
+	if err != nil {
+		return false, fmt.Errorf("look for the issue of an earlier try: %w", err)
+	}
+	if found != nil {
+		if err := c.opened(ctx, p, *found, "", Owner{Logins: found.Assignees}); err != nil {
+			return false, err
+		}
+		return true, c.act(ctx, c.plan()) // what it shows is not known: bring it in step
+	}
+	if len(p.counting) > 0 {
+		return false, nil
+	}
+	return true, c.save(ctx, func(m *graph.Remediation) {
+		c.take(m, p)
+		m.Intent = nil
+	})
 }
 
 // intend records what is about to be done. An intent that is already there keeps its beginning: that is how far back a
@@ -70,26 +97,79 @@ func (c *work) find(ctx context.Context, since time.Time) (*graph.Issue, error) 
 }
 
 // opened records the issue. What it shows is known only when this very draft was just sent.
-func (c *work) opened(ctx context.Context, p plan, i graph.Issue, shows string) error {
+func (c *work) opened(ctx context.Context, p plan, i graph.Issue, shows string, o Owner) error {
 	i.Repository = c.repository.ID
 	return c.save(ctx, func(m *graph.Remediation) {
 		c.take(m, p)
 		m.Issue, m.Assignees, m.Intent, m.Applied = &i, i.Assignees, nil, shows
+		m.Owned, m.Asked, m.Labelled = o.Why, o.Logins, confirmed(p.draft.Labels, i.Labels)
+		if len(m.Labelled) < len(p.draft.Labels) || !holds(i.Assignees, o.Logins) {
+			m.Applied = "" // GitHub dropped something: an update repairs it
+		}
 		if len(i.Assignees) > 0 && m.Status == graph.StatusOpen {
 			m.Status = graph.StatusAssigned
 		}
-		m.Timeline = append(m.Timeline, graph.Entry{At: c.now, Actor: "throughline", What: fmt.Sprintf("issue #%d opened", i.Number), Why: why(p)})
+		c.note(m, own, fmt.Sprintf("issue #%d opened", i.Number), why(p))
 	})
 }
 
-// update replaces the body and title of the issue. Doing it twice does no harm, so no look-up is needed.
-func (c *work) update(ctx context.Context, p plan) error {
-	if err := c.intend(ctx, actUpdate, p.hash, c.remediation.Intent); err != nil {
+// confirmed are those of our labels that GitHub shows.
+func confirmed(ours, shown []string) []string {
+	return slices.DeleteFunc(slices.Clone(ours), func(l string) bool { return !slices.Contains(shown, l) })
+}
+
+func holds(all, some []string) bool {
+	return !slices.ContainsFunc(some, func(s string) bool {
+		return !slices.ContainsFunc(all, func(a string) bool { return strings.EqualFold(a, s) })
+	})
+}
+
+// labels are those of a changed issue: ours, except those that a person took off, and whatever people added.
+func (c *work) labels(p plan) []string {
+	shown := c.remediation.Issue.Labels
+	labels := []string{}
+	for _, l := range shown {
+		if l != labelOwn && l != labelEvidence && !strings.HasPrefix(l, labelTier) {
+			labels = append(labels, l)
+		}
+	}
+	for _, l := range p.draft.Labels {
+		if !c.takenOff(l, shown) {
+			labels = append(labels, l)
+		}
+	}
+	return labels
+}
+
+// takenOff tells whether a person removed a label of ours, or the one of the tier before.
+func (c *work) takenOff(label string, shown []string) bool {
+	same := func(l string) bool {
+		return l == label || strings.HasPrefix(label, labelTier) && strings.HasPrefix(l, labelTier)
+	}
+	return slices.ContainsFunc(c.remediation.Labelled, same) && !slices.ContainsFunc(shown, same)
+}
+
+// edit is what an update writes: title, body, labels, and once the assignees that GitHub dropped.
+func (c *work) edit(p plan) graph.IssueEdit {
+	e := graph.IssueEdit{Title: &p.draft.Title, Body: &p.draft.Body, Labels: c.labels(p)}
+	m := c.remediation
+	if m.Applied == "" && len(m.Issue.Assignees) == 0 && len(m.Asked) > 0 {
+		e.Assignees = m.Asked
+	}
+	return e
+}
+
+// send writes an edit of the issue. Doing it twice does no harm, so no look-up is needed.
+func (c *work) send(ctx context.Context, a action, p plan, e graph.IssueEdit, after func(*graph.Remediation)) error {
+	if err := c.spend(ctx, p, false); err != nil {
 		return err
 	}
-	issue, err := c.Tracker.EditIssue(ctx, c.repository, c.remediation.Issue.Number, graph.IssueEdit{Title: &p.draft.Title, Body: &p.draft.Body, Labels: c.labels(p)})
+	if err := c.intend(ctx, a, p.hash, c.remediation.Intent); err != nil {
+		return err
+	}
+	issue, err := c.Tracker.EditIssue(ctx, c.repository, c.remediation.Issue.Number, e)
 	if err != nil {
-		return fmt.Errorf("update issue #%d on %s: %w", c.remediation.Issue.Number, c.repository.FullName(), err)
+		return fmt.Errorf("%s issue #%d on %s: %w", a, c.remediation.Issue.Number, c.repository.FullName(), err)
 	}
 	return c.save(ctx, func(m *graph.Remediation) {
 		tier := m.Tier
@@ -97,11 +177,108 @@ func (c *work) update(ctx context.Context, p plan) error {
 		m.Intent, m.Applied = nil, p.hash
 		if m.Issue != nil && !issue.UpdatedAt.Before(m.Issue.UpdatedAt) {
 			m.Issue.Title, m.Issue.Labels, m.Issue.UpdatedAt = issue.Title, issue.Labels, issue.UpdatedAt
+			m.Issue.Assignees, m.Assignees = issue.Assignees, issue.Assignees
+			m.Labelled = confirmed(p.draft.Labels, append(slices.Clone(issue.Labels), m.Labelled...))
 		}
 		if tier != p.tier {
-			m.Timeline = append(m.Timeline, graph.Entry{At: c.now, Actor: "throughline", What: fmt.Sprintf("tier %s, was %s", p.tier, tier), Why: why(p)})
+			c.note(m, own, fmt.Sprintf("tier %s, was %s", p.tier, tier), why(p))
+		}
+		if after != nil {
+			after(m)
 		}
 	})
+}
+
+func (c *work) update(ctx context.Context, p plan) error {
+	return c.send(ctx, actUpdate, p, c.edit(p), nil)
+}
+
+// close closes the issue: as completed when the fix is proven to run, as not planned when the risk was accepted.
+func (c *work) close(ctx context.Context, p plan) error {
+	e := c.edit(p)
+	e.State, e.StateReason = "closed", "completed"
+	if p.status == graph.StatusAccepted {
+		e.StateReason = "not_planned"
+	}
+	c.Log.InfoContext(ctx, "issue closes", "repository", c.repository.FullName(), "issue", c.remediation.Issue.Number, "status", p.status)
+	return c.send(ctx, actClose, p, e, func(m *graph.Remediation) {
+		m.Issue.State, m.Issue.StateReason = "closed", e.StateReason
+		m.Closed = &graph.Closing{By: own, At: c.now, Tier: p.tier, Why: p.why}
+		m.Intent = &graph.Intent{Action: string(actComment), Hash: string(p.status), Since: c.now, By: c.Process}
+		c.note(m, own, fmt.Sprintf("issue #%d closed as %s", m.Issue.Number, strings.ReplaceAll(e.StateReason, "_", " ")), p.why)
+	})
+}
+
+// reopen opens a closed issue again.
+func (c *work) reopen(ctx context.Context, p plan) error {
+	by := c.closing()
+	reason := p.why
+	if by.By != own {
+		reason = fmt.Sprintf("it was closed at %s and is %s now", by.Tier, p.tier)
+	}
+	if reason == "" {
+		reason = "a finding is open again"
+	}
+	p.status = graph.StatusReopened
+	p.draft, p.hash = c.draft(c.shown(p), p)
+	e := c.edit(p)
+	e.State, e.StateReason = "open", "reopened"
+	return c.send(ctx, actReopen, p, e, func(m *graph.Remediation) {
+		m.Issue.State, m.Issue.StateReason, m.Closed = "open", "reopened", nil
+		m.Intent = &graph.Intent{Action: string(actComment), Hash: string(graph.StatusReopened) + ": " + reason, Since: c.now, By: c.Process}
+		c.note(m, own, fmt.Sprintf("issue #%d reopened", m.Issue.Number), reason)
+	})
+}
+
+// shown are the findings that the issue is about: those that count, or all when none does.
+func (c *work) shown(p plan) []graph.Finding {
+	if len(p.counting) == 0 {
+		return c.findings
+	}
+	return slices.DeleteFunc(slices.Clone(c.findings), func(f graph.Finding) bool { return !slices.Contains(p.counting, f.ID) })
+}
+
+// say writes the comment that an action left to be written. The issue's text says the same, so that a comment that a
+// crash doubles or GitHub refuses loses nothing.
+func (c *work) say(ctx context.Context) error {
+	i := c.remediation.Intent
+	if i == nil || i.Action != string(actComment) || c.remediation.Issue == nil {
+		return nil
+	}
+	if c.Speaker != nil {
+		if err := c.speak(ctx, i.Hash); err != nil {
+			return err
+		}
+	}
+	return c.save(ctx, func(m *graph.Remediation) { m.Intent = nil })
+}
+
+func (c *work) speak(ctx context.Context, what string) error {
+	p := c.plan()
+	if err := c.spend(ctx, p, true); err != nil {
+		return err
+	}
+	err := c.Speaker.CommentIssue(ctx, c.repository, c.remediation.Issue.Number, c.comment(what, p))
+	if final(err) {
+		c.Log.WarnContext(ctx, "GitHub refuses a comment", "remediation", c.remediation.ID, "why", err.Error())
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("comment on issue #%d: %w", c.remediation.Issue.Number, err)
+	}
+	return nil
+}
+
+// comment is what is said about a change of the issue's state.
+func (c *work) comment(what string, p plan) string {
+	status, reason, _ := strings.Cut(what, ": ")
+	switch graph.Status(status) {
+	case graph.StatusVerified:
+		return c.evidenceText(p)
+	case graph.StatusAccepted:
+		return "Closed as not planned: " + sentence(p.why) + ". It is opened again when that no longer holds.\n"
+	}
+	return "Opened again: " + sentence(reason) + ".\n"
 }
 
 func why(p plan) string { return fmt.Sprintf("%s, due %s", p.tier, p.due) }
@@ -110,7 +287,7 @@ func why(p plan) string { return fmt.Sprintf("%s, due %s", p.tier, p.due) }
 func (c *work) withdraw(ctx context.Context) error {
 	const reason = "its findings belong to another repository"
 	m := c.remediation
-	if m.Issue == nil || m.Issue.State == "closed" || m.Issue.Deleted || c.hold() != "" {
+	if m.Issue == nil || m.Issue.State == "closed" || m.Issue.Deleted || c.hold() != "" || c.repository.Archived || c.repository.Deleted {
 		return nil
 	}
 	issue, err := c.Tracker.EditIssue(ctx, c.repository, m.Issue.Number, graph.IssueEdit{State: "closed", StateReason: "not_planned"})
@@ -120,6 +297,7 @@ func (c *work) withdraw(ctx context.Context) error {
 	return c.save(ctx, func(m *graph.Remediation) {
 		m.Issue.State, m.Issue.StateReason, m.Issue.UpdatedAt = "closed", "not_planned", issue.UpdatedAt
 		m.Status, m.Findings, m.Seen, m.Intent = graph.StatusAccepted, nil, nil, nil
-		m.Timeline = append(m.Timeline, graph.Entry{At: c.now, Actor: "throughline", What: "issue closed as not planned", Why: reason})
+		m.Closed = &graph.Closing{By: own, At: c.now, Tier: m.Tier, Why: reason}
+		c.note(m, own, "issue closed as not planned", reason)
 	})
 }

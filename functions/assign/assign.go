@@ -1,4 +1,5 @@
-// Package assign opens, updates and follows the one issue of each remediation on the repository of origin.
+// Package assign opens, updates and follows the one issue of each remediation on the repository of origin, and closes it
+// when the fix is proven to run.
 //
 // It records what it is about to do before it does it. An action whose result is not known is looked for by its signed
 // marker on the repository's own issues before anything is created, so that a crash at any instant neither loses an
@@ -30,6 +31,11 @@ type tracker interface {
 	FindIssues(ctx context.Context, r graph.Repository, since time.Time) ([]graph.Issue, error)
 }
 
+// speaker adds comments to issues.
+type speaker interface {
+	CommentIssue(ctx context.Context, r graph.Repository, number int, body string) error
+}
+
 // Mode is how far the stage may go by itself.
 type Mode string
 
@@ -44,9 +50,19 @@ const (
 type Stage struct {
 	Store   graph.Store
 	Tracker tracker
+	Speaker speaker // nil: nothing is said besides the issue's text
+	History history // nil: no fix can be proven
+	Owners  *Owners // nil: nobody is assigned
+	Alerts  alerts  // nil: alerts keep their assignees
+	Tickets tickets // nil: nothing is written to Defender for Cloud
+	Budget  *Budget // nil: GitHub's own limits alone hold
 	Policy  func() *decision.Policy
 	Mode    Mode
-	Marker  Marker
+	// Modes gives the mode of a repository where they differ; nil: Mode holds for all.
+	Modes  func(graph.Repository) Mode
+	Marker Marker
+	// Window is how long nothing without the fix must have been seen before an issue is closed as verified.
+	Window time.Duration
 	// Process tells this process from one that crashed: an action begun by another is given time to land.
 	Process string
 	Now     func() time.Time
@@ -62,7 +78,7 @@ func (s *Stage) Handle(ctx context.Context, e event.Event) ([]event.Event, error
 	if err := e.Into(&due); err != nil {
 		return nil, err
 	}
-	c, err := s.open(ctx, due)
+	c, err := s.load(ctx, due)
 	if err != nil {
 		return nil, fmt.Errorf("assign %s: %w", due.Remediation, err)
 	}
@@ -72,8 +88,7 @@ func (s *Stage) Handle(ctx context.Context, e event.Event) ([]event.Event, error
 		s.Log.InfoContext(ctx, "assign waits", "remediation", due.Remediation, "until", limited.Until, "why", limited.Why)
 		return []event.Event{e.Again(limited.Until)}, nil
 	}
-	var final permanent
-	if errors.As(err, &final) && final.Permanent() {
+	if final(err) {
 		return nil, c.refused(ctx, err)
 	}
 	if err != nil {
@@ -105,10 +120,13 @@ type work struct {
 	remediation graph.Remediation
 	policy      *decision.Policy
 	now         time.Time
+	kin         map[string][]graph.Finding // alerts by the vulnerabilities of runtime findings
+	evidence    map[graph.Digest]graph.Evidence
+	proof       graph.Proof
 }
 
-// open reads the repository, the findings of the fix, and the remediation.
-func (s *Stage) open(ctx context.Context, due event.Due) (*work, error) {
+// load reads the repository, the findings of the fix, and the remediation.
+func (s *Stage) load(ctx context.Context, due event.Due) (*work, error) {
 	c := &work{Stage: s, policy: s.Policy(), now: s.Now()}
 	repository, err := graph.Get[graph.Repository](ctx, s.Store, graph.RepositoryKey(due.Repository))
 	if err != nil {
@@ -141,14 +159,41 @@ func (c *work) settle(ctx context.Context) error {
 	if len(c.findings) == 0 {
 		return c.withdraw(ctx)
 	}
-	plan := c.plan()
-	switch plan.action {
-	case actCreate:
-		return c.create(ctx, plan)
-	case actUpdate:
-		return c.update(ctx, plan)
+	if err := errors.Join(c.origins(ctx), c.relatives(ctx), c.prove(ctx)); err != nil {
+		return err
 	}
-	return c.save(ctx, func(m *graph.Remediation) { c.take(m, plan) })
+	p := c.plan()
+	if err := c.act(ctx, p); err != nil {
+		return err
+	}
+	if err := c.say(ctx); err != nil {
+		return err
+	}
+	p = c.plan()
+	if err := errors.Join(c.assignAlerts(ctx, p), c.govern(ctx, p)); err != nil {
+		return err
+	}
+	return c.waits(p)
+}
+
+// act does what the plan asks for.
+func (c *work) act(ctx context.Context, p plan) error {
+	switch p.action {
+	case actCreate:
+		return c.create(ctx, p)
+	case actUpdate:
+		return c.update(ctx, p)
+	case actClose:
+		return c.close(ctx, p)
+	case actReopen:
+		return c.reopen(ctx, p)
+	}
+	return c.save(ctx, func(m *graph.Remediation) {
+		c.take(m, p)
+		if m.Intent != nil && m.Intent.Action != string(actComment) && m.Issue != nil {
+			m.Intent = nil // what was begun is no longer wanted
+		}
+	})
 }
 
 // save changes the remediation, and the lines of its findings in the worklist when that changes what they show.
@@ -158,8 +203,10 @@ func (c *work) save(ctx context.Context, change func(*graph.Remediation)) error 
 		if !old.Exists() {
 			next = graph.Remediation{ID: c.remediation.ID, Repository: c.repository.ID, Status: graph.StatusOpen}
 		}
+		next.Timeline = append([]graph.Entry(nil), next.Timeline...)
 		before := graph.Version(next)
 		change(&next)
+		next.Timeline = recent(next.Timeline)
 		return next, !old.Exists() || graph.Version(next) != before, nil
 	})
 	if err != nil {
@@ -174,14 +221,67 @@ func (c *work) save(ctx context.Context, change func(*graph.Remediation)) error 
 	return nil
 }
 
-// take notes what the remediation is for now.
+// maxTimeline bounds the timeline; the first line and the newest stay.
+const maxTimeline = 200
+
+func recent(lines []graph.Entry) []graph.Entry {
+	if len(lines) <= maxTimeline {
+		return lines
+	}
+	return append(lines[:1:1], lines[len(lines)-maxTimeline+1:]...)
+}
+
+// take notes what the remediation is for now, with a line for what moved.
 func (c *work) take(m *graph.Remediation, p plan) {
+	if p.status != m.Status {
+		was := m.Status
+		m.Status = p.status
+		if p.why != "" {
+			c.note(m, own, fmt.Sprintf("status %s, was %s", shownStatus(p), was), p.why)
+		}
+	}
+	c.takeClosing(m)
 	m.FixKey, m.Title = c.findings[0].FixKey, p.draft.Title
 	m.Tier, m.Score, m.Due, m.DueAt = p.tier, p.score, p.due, p.dueAt
 	m.Findings, m.Held, m.Decided = p.counting, p.held, p.decided
-	m.Status = p.status
+	m.Proof = nil
+	if !p.proof.FixedAt.IsZero() {
+		proof := p.proof
+		m.Proof = &proof
+	}
 	m.Seen = map[graph.FindingID]string{}
 	for _, f := range c.findings {
 		m.Seen[f.ID] = f.SeenVersion()
 	}
+}
+
+func shownStatus(p plan) string {
+	if p.status == graph.StatusRollingOut {
+		return fmt.Sprintf("%s %d/%d", p.status, p.proof.Running, p.proof.Total)
+	}
+	return string(p.status)
+}
+
+// takeClosing notes what a person did to the state of the issue.
+func (c *work) takeClosing(m *graph.Remediation) {
+	if m.Issue == nil {
+		return
+	}
+	switch {
+	case m.Issue.State == "closed" && m.Closed == nil:
+		by := graph.Closing{By: m.Issue.Actor, At: m.Issue.UpdatedAt, Tier: m.Tier, Why: m.Issue.StateReason}
+		if by.By == "" {
+			by.By = "a person"
+		}
+		m.Closed = &by
+		if len(c.open()) > 0 {
+			c.note(m, by.By, "issue closed while a finding is open", "it stays closed until the fix becomes more urgent than "+string(by.Tier))
+		}
+	case m.Issue.State == "open" && m.Closed != nil:
+		m.Closed = nil
+	}
+}
+
+func (c *work) note(m *graph.Remediation, actor, what, why string) {
+	m.Timeline = append(m.Timeline, graph.Entry{At: c.now, Actor: actor, What: what, Why: why})
 }
