@@ -1,7 +1,6 @@
 package decision
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -163,16 +162,14 @@ func (p *Policy) Hash() string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// canonical passes through a map, because encoding/json sorts the keys of maps only. Neither step can fail on a Policy.
+// canonical passes through a map, because encoding/json sorts the keys of maps only. No step can fail on a Policy.
 func (p *Policy) canonical() []byte {
 	text, err := json.Marshal(p)
 	if err != nil {
 		return nil
 	}
-	decoder := json.NewDecoder(bytes.NewReader(text))
-	decoder.UseNumber()
 	var loose map[string]any
-	if err := decoder.Decode(&loose); err != nil {
+	if err := json.Unmarshal(text, &loose); err != nil {
 		return nil
 	}
 	sorted, err := json.Marshal(loose)
@@ -242,5 +239,5 @@ func (p *Policy) due(t graph.Tier, triage bool) string {
 
 // on tells whether a rule is switched on.
 func (p *Policy) on(rule string) bool {
-	return len(p.RulesOff) == 0 || !slices.Contains(p.RulesOff, rule)
+	return !slices.Contains(p.RulesOff, rule)
 }

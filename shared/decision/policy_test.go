@@ -54,7 +54,7 @@ func TestDefaultPolicyIsACopy(t *testing.T) {
 }
 
 func TestActions(t *testing.T) {
-	p, problems := ParsePolicy("p", []byte("no_fix: {P1: [issue], P3: []}\n"))
+	p, problems := ParsePolicy("p", []byte("no_fix: {P0: [issue], P1: [issue], P3: [], P4: [issue]}\n"))
 	if p == nil {
 		t.Fatal(problems)
 	}
@@ -63,11 +63,11 @@ func TestActions(t *testing.T) {
 		fix  bool
 		want []string
 	}{
-		{graph.P0, true, []string{"issue", "assign"}}, {graph.P0, false, []string{"issue", "assign"}},
+		{graph.P0, true, []string{"issue", "assign"}}, {graph.P0, false, []string{"issue"}},
 		{graph.P1, true, []string{"issue", "assign"}}, {graph.P1, false, []string{"issue"}},
 		{graph.P2, true, []string{"issue"}}, {graph.P2, false, []string{"issue"}},
 		{graph.P3, true, []string{"nothing"}}, {graph.P3, false, []string{}},
-		{graph.P4, true, []string{"nothing"}}, {graph.P4, false, []string{"nothing"}},
+		{graph.P4, true, []string{"nothing"}}, {graph.P4, false, []string{"issue"}},
 	} {
 		if diff := cmp.Diff(c.want, p.Actions(c.tier, c.fix)); diff != "" {
 			t.Errorf("%s, fix %v (-want +got):\n%s", c.tier, c.fix, diff)
@@ -100,7 +100,7 @@ func TestWarnings(t *testing.T) {
 			t.Errorf("%+v: %v", s, got)
 		}
 	}
-	if got := DefaultPolicy().Warnings(Surroundings{EPSSModel: "v5"}); len(got) != 1 || got[0].Line != 1 {
+	if got := DefaultPolicy().Warnings(Surroundings{EPSSModel: "v5"}); len(got) != 1 || got[0].Line != 1 || got[0].Column != 1 {
 		t.Errorf("the default policy: %v", got)
 	}
 }
@@ -203,16 +203,34 @@ var policyCases = map[string]struct {
 	"text expected": {"thresholds:\n  epss_model: 4\nrules_off: [4]\n", []string{
 		"2:15: error: thresholds.epss_model: expected text, got 4",
 		"3:13: error: rules_off[0]: expected text, got 4"}},
+	"text expected, otherwise": {"floor: [none]\nclock: |\n  bod\nno_from:\n  - {a: 1}\n", []string{
+		"1:8: error: floor: expected text, got a list",
+		"2:8: error: clock: expected text, got a block of text",
+		"5:5: error: no_from[0]: expected text, got a mapping"}},
+	"key too short to guess": {"tiers: {ab: 1, P9: 2, tires: 3}\ntires: {}\n", []string{
+		"1:9: error: tiers.ab: unknown key",
+		"1:16: error: tiers.P9: unknown key (did you mean P0?)",
+		"1:23: error: tiers.tires: unknown key",
+		"2:1: error: tires: unknown key (did you mean tiers?)"}},
 	"alias": {"guard: &g 5\nversion: *g\n", []string{
 		"1:8: error: guard: expected a whole number, got an anchor, alias or tag",
 		"2:10: error: version: expected a whole number, got an anchor, alias or tag"}},
-	"other version": {"version: 2\n", []string{"1:10: error: version: 2 is not supported (1)"}},
-	"no YAML":       {"tiers: [1\nguard: 5\n", []string{"2:1: error: yaml: ',' or ']' must be specified"}},
-	"two documents": {"guard: 5\n---\nguard: 6\n", []string{"3:1: error: yaml: more than one document"}},
-	"nothing":       {"# only a note\n", []string{"1:1: warning: yaml: the file says nothing; every default holds"}},
-	"not UTF-8":     {"guard: \xff\n", []string{"1:1: error: yaml: not UTF-8"}},
-	"too long":      {"#" + strings.Repeat("x", maxPolicyBytes), []string{"1:1: error: yaml: 16385 bytes, at most 16384"}},
-	"a list":        {"- 1\n", []string{"1:1: error: yaml: expected a mapping, got a list"}},
+	"other version":     {"version: 2\n", []string{"1:10: error: version: 2 is not supported (1)"}},
+	"no YAML":           {"tiers: [1\nguard: 5\n", []string{"2:1: error: yaml: ',' or ']' must be specified"}},
+	"two documents":     {"guard: 5\n---\nguard: 6\n", []string{"3:1: error: yaml: more than one document"}},
+	"nothing":           {"# only a note\n", []string{"1:1: warning: yaml: the file says nothing; every default holds"}},
+	"not UTF-8":         {"guard: \xff\n", []string{"1:1: error: yaml: not UTF-8"}},
+	"too long":          {"#" + strings.Repeat("x", maxPolicyBytes), []string{"1:1: error: yaml: 16385 bytes, at most 16384"}},
+	"just not too long": {"#" + strings.Repeat("x", maxPolicyBytes-1), []string{"1:1: warning: yaml: the file says nothing; every default holds"}},
+	"empty key":         {"'': 1\n", []string{`1:1: error: "": unknown key`}},
+	"numbers at the bound": {"guard: 1000000000\nversion: -1000000000\n", []string{
+		"1:8: error: guard: 1000000000 is outside 0..1000000",
+		"2:10: error: version: -1000000000 is not supported (1)"}},
+	"numbers beyond the bound": {"guard: 1000000001\nversion: -1000000001\nwindows: {factor_days: 99999999999999999999999}\n", []string{
+		"1:8: error: guard: expected a whole number, got 1000000001",
+		"2:10: error: version: expected a whole number, got -1000000001",
+		`3:24: error: windows.factor_days: expected a whole number, got "99999999999999999999999"`}},
+	"a list": {"- 1\n", []string{"1:1: error: yaml: expected a mapping, got a list"}},
 
 	"due form": {"tiers:\n  P1: {due: 2w}\n  P2: {due: 0d}\n", []string{
 		`2:13: error: tiers.P1.due: "2w" is not <days>d, upgrade or none`,
@@ -257,6 +275,18 @@ var policyCases = map[string]struct {
 		"1:47: error: thresholds.epss_possible: -1.00 is outside 0..1",
 		"1:62: error: thresholds.epss_days: 0 is outside 1..365",
 		"1:77: error: thresholds.epss_model: must name a model, for example v4"}},
+	"EPSS bounds": {"thresholds: {epss_likely: 1, epss_possible: 0}\n", nil},
+	"EPSS out of range is not compared": {"thresholds: {epss_likely: 0.02, epss_possible: 2}\n", []string{
+		"1:48: error: thresholds.epss_possible: 2.00 is outside 0..1"}},
+	"EPSS out of range is not compared either": {"thresholds: {epss_likely: -0.125}\n", []string{
+		"1:27: error: thresholds.epss_likely: -0.125 is outside 0..1"}},
+	"no weight at all": {"weights: {threat: 0, severity: 0, internet: 0, sensitive: 0, critical: 0, lateral: 0, workloads_max: 0}\n", nil},
+	"a negative weight is not summed": {"weights: {threat: 70, severity: -1}\n", []string{
+		"1:33: error: weights.severity: -1 is outside 0..199"}},
+	"days after upgrade": {"floor: none\ntiers: {P2: {due: upgrade}, P3: {due: 999999d}}\n", []string{
+		"2:39: error: tiers.P3.due: 999999d is shorter than P2 (upgrade)"}},
+	"a million days": {"floor: none\ntiers: {P3: {due: 1000000d}}\n", []string{
+		`2:19: error: tiers.P3.due: "1000000d" is not <days>d, upgrade or none`}},
 	"weights sum": {"weights:\n  threat: 30\n", []string{
 		"2:3: error: weights: 3·threat + 3·severity + internet + sensitive + critical + lateral + workloads_max = 214, at most 199"}},
 	"weights sum to 199": {"weights: {workloads_max: 6, internet: 25}\n", nil},
@@ -298,4 +328,21 @@ var policyCases = map[string]struct {
 		"1:8: error: guard: -1 is outside 0..1000000",
 		`2:8: error: clock: "sun" is not one of reached, bod`,
 		"3:10: error: version: 3 is not supported (1)"}},
+}
+
+func TestEditDistance(t *testing.T) {
+	for _, c := range []struct {
+		a, b string
+		want int
+	}{
+		{"", "", 0}, {"a", "", 1}, {"", "abc", 3}, {"due", "due", 0}, {"due", "dew", 2}, {"threshold", "thresholds", 1},
+		{"hresholds", "thresholds", 1}, {"gaurd", "guard", 2}, {"flour", "floor", 1}, {"kitten", "sitting", 3}, {"abcd", "bcda", 2},
+	} {
+		if got := editDistance(c.a, c.b); got != c.want {
+			t.Errorf("%q and %q: %d, want %d", c.a, c.b, got, c.want)
+		}
+		if got := editDistance(c.b, c.a); got != c.want {
+			t.Errorf("%q and %q: %d, want %d", c.b, c.a, got, c.want)
+		}
+	}
 }

@@ -2,6 +2,7 @@ package decision
 
 import (
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strconv"
@@ -103,18 +104,17 @@ func (r *policyReader) oneOf(path, value string, allowed ...string) {
 // dueForm bounds the days at six digits, so that no date leaves the calendar.
 var dueForm = regexp.MustCompile(`^[1-9][0-9]{0,5}d$`)
 
-// length makes due times comparable: days, then upgrade, then none. It is negative for anything else.
+// length makes due times comparable: days, then upgrade, then none. It is 0 for anything else.
 func length(due string) int {
-	const beyondDays = 1_000_000
 	switch {
 	case due == dueUpgrade:
-		return beyondDays
+		return math.MaxInt - 1
 	case due == dueNone:
-		return beyondDays + 1
+		return math.MaxInt
 	case dueForm.MatchString(due):
 		return days(due)
 	}
-	return -1
+	return 0
 }
 
 // days is the number in "<days>d"; 0 when there is none.
@@ -134,7 +134,7 @@ func (r *policyReader) checkDues(p *Policy) {
 	for i, t := range graph.Tiers {
 		due, path := p.rule(t).Due, "tiers."+string(t)+".due"
 		n := length(due)
-		if n < 0 {
+		if n == 0 {
 			r.fail(path, "%q is not <days>d, upgrade or none", due)
 			continue
 		}
@@ -171,7 +171,7 @@ func (r *policyReader) checkActions(p *Policy) {
 		if slices.Contains(p.rule(t).Actions, ActionIssue) {
 			continue
 		}
-		for _, slower := range graph.Tiers[i+1:] {
+		for _, slower := range graph.Tiers[i:] {
 			if slices.Contains(p.rule(slower).Actions, ActionIssue) {
 				r.warn(path, "%s opens no issue but %s does", t, slower)
 				break
@@ -218,11 +218,11 @@ func (r *policyReader) fraction(path string, v float64) bool {
 
 // decimal writes a threshold as people write probabilities, with two digits or more.
 func decimal(v float64) string {
-	s := strconv.FormatFloat(v, 'f', -1, 64)
-	if whole, part, _ := strings.Cut(s, "."); len(part) < 2 {
-		return whole + "." + (part + "00")[:2]
+	whole, part, _ := strings.Cut(strconv.FormatFloat(v, 'f', -1, 64), ".")
+	for len(part) < 2 {
+		part += "0"
 	}
-	return s
+	return whole + "." + part
 }
 
 // maxPoints is what the terms beside the base may sum to, so that tiers never overlap.

@@ -11,6 +11,7 @@ import (
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 )
 
 // maxPolicyBytes is ten times the policy as shipped; the parser's cost on deep nesting grows with the square.
@@ -54,9 +55,7 @@ func ParsePolicy(name string, text []byte) (*Policy, []Problem) {
 	if body := r.parse(text); body != nil {
 		r.policy(body, p)
 	}
-	if !r.broken {
-		r.check(p)
-	}
+	r.check(p)
 	SortProblems(r.problems)
 	if slices.ContainsFunc(r.problems, func(p Problem) bool { return !p.Warning }) {
 		return nil, r.problems
@@ -74,8 +73,6 @@ type policyReader struct {
 	problems []Problem
 	// refused holds the paths whose value has the wrong type; what it would have been is not checked further.
 	refused map[string]bool
-	// broken: the text is no YAML at all, so there is nothing to check.
-	broken bool
 }
 
 // where is the position of a path, or of the nearest one above it that the file has.
@@ -108,12 +105,11 @@ func (r *policyReader) warn(path, format string, args ...any) {
 }
 
 func (r *policyReader) reject(at position, format string, args ...any) ast.Node {
-	r.broken = true
 	r.report(at, false, "yaml", format, args...)
 	return nil
 }
 
-// parse is the body of the one document; nil when there is none, which is reported.
+// parse is the body of the one document. Where there is none it says so and gives nil.
 func (r *policyReader) parse(text []byte) ast.Node {
 	top := position{1, 1}
 	switch {
@@ -123,11 +119,12 @@ func (r *policyReader) parse(text []byte) ast.Node {
 		return r.reject(top, "not UTF-8")
 	}
 	file, err := parser.ParseBytes(text, 0, parser.AllowDuplicateMapKey())
-	if syntax := (*yaml.SyntaxError)(nil); errors.As(err, &syntax) && syntax.Token != nil && syntax.Token.Position != nil {
-		return r.reject(position{syntax.Token.Position.Line, syntax.Token.Position.Column}, "%s", plain(syntax.Message))
-	}
 	if err != nil {
-		return r.reject(top, "%s", plain(err.Error()))
+		at, text := top, err.Error()
+		if syntax := (*yaml.SyntaxError)(nil); errors.As(err, &syntax) && syntax.Token != nil {
+			at, text = locateToken(syntax.Token), syntax.Message
+		}
+		return r.reject(at, "%s", plain(text))
 	}
 	return r.single(file)
 }
@@ -213,19 +210,12 @@ func (r *policyReader) mistyped(path, want string, n ast.Node) {
 // whole reads a whole number. The bound keeps sums of weights from overflowing.
 func (r *policyReader) whole(to *int) func(string, ast.Node) {
 	return func(path string, n ast.Node) {
-		const bound = 1e9
+		const bound = 1_000_000_000
 		if i, ok := n.(*ast.IntegerNode); ok {
-			switch v := i.Value.(type) {
-			case int64:
-				if v >= -bound && v <= bound {
-					*to = int(v)
-					return
-				}
-			case uint64:
-				if v <= bound {
-					*to = int(v)
-					return
-				}
+			// The parser gives a signed or an unsigned number.
+			if v, err := strconv.Atoi(fmt.Sprint(i.Value)); err == nil && -bound <= v && v <= bound {
+				*to = v
+				return
 			}
 		}
 		r.mistyped(path, "a whole number", n)
@@ -308,15 +298,13 @@ func (r *policyReader) list(path string, n ast.Node, each func(string, ast.Node)
 
 // locate is where a value begins: a block mapping begins with its first key, not with the colon of the syntax tree.
 func locate(n ast.Node) position {
-	t := n.GetToken()
-	if m, ok := n.(*ast.MappingNode); ok {
-		switch {
-		case m.IsFlowStyle && m.Start != nil:
-			t = m.Start
-		case len(m.Values) > 0:
-			return locate(m.Values[0].Key)
-		}
+	if m, ok := n.(*ast.MappingNode); ok && !m.IsFlowStyle && len(m.Values) > 0 {
+		return locate(m.Values[0].Key)
 	}
+	return locateToken(n.GetToken())
+}
+
+func locateToken(t *token.Token) position {
 	if t == nil || t.Position == nil {
 		return position{1, 1}
 	}
@@ -356,11 +344,8 @@ func suggest(key string, fields []field) string {
 	return " (did you mean " + best + "?)"
 }
 
-// editDistance counts single-character edits between two keys; for lengths that differ by 3 or more it is 3.
+// editDistance counts single-character edits between two keys.
 func editDistance(a, b string) int {
-	if len(a)-len(b) >= 3 || len(b)-len(a) >= 3 {
-		return 3
-	}
 	row := make([]int, len(b)+1)
 	for j := range row {
 		row[j] = j

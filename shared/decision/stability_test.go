@@ -255,3 +255,10 @@ func TestGuard(t *testing.T) {
 		t.Error("a failing source alarms after a day")
 	}
 }
+
+// Histories are stored, so the words of the causes stay.
+func TestCausesAreStored(t *testing.T) {
+	if got := []Cause{Computed, R0, Fixed, Released}; !cmp.Equal(got, []Cause{"computed", "r0", "fixed", "released"}) {
+		t.Errorf("%q", got)
+	}
+}
