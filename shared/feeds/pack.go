@@ -33,7 +33,10 @@ func (p *packer) pack() ([]byte, error) {
 	if _, err := z.Write(p.buf); err != nil {
 		return nil, err
 	}
-	return out.Bytes(), errors.Join(z.Close())
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	return out.Bytes(), nil
 }
 
 // sorted lists the CVEs of a table.
