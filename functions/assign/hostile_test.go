@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -93,6 +94,7 @@ func everything(c *work) (title string, texts map[string]string, labels []string
 	texts = map[string]string{"body": p.draft.Body}
 	p.why = "every alert was dismissed on GitHub: " + c.dismissal()
 	texts["accepted"] = c.comment(string(graph.StatusAccepted), p)
+	p.proof = graph.Proof{FixedAt: noon.Add(-time.Hour), Commit: commit, Fixed: []graph.Digest{digest}, Running: 1, Total: 1, CleanSince: noon}
 	texts["verified"] = c.comment(string(graph.StatusVerified), p)
 	texts["reopened"] = c.comment(string(graph.StatusReopened)+": "+c.subject(c.findings[0]), p)
 	return p.draft.Title, texts, p.draft.Labels

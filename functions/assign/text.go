@@ -55,12 +55,14 @@ func heading(s string) string {
 
 var (
 	hexRun     = regexp.MustCompile(`[0-9a-fA-F]{7,}`)
+	emoji      = regexp.MustCompile(`:([a-zA-Z0-9_+-]+):`)
 	references = regexp.MustCompile(`(?i)\b(gh|www|copilot|dependabot)([-.\s])`)
 )
 
 // apart breaks what GitHub would link or notify: mentions, numbers of issues, addresses, emoji, commits, bots.
 func apart(s string) string {
-	s = strings.NewReplacer("@", "@"+breaker, "#", "#"+breaker, ":", ":"+breaker).Replace(s)
+	s = strings.NewReplacer("@", "@"+breaker, "#", "#"+breaker, "://", ":"+breaker+"//").Replace(s)
+	s = emoji.ReplaceAllString(s, ":"+breaker+"${1}:")
 	s = references.ReplaceAllString(s, "${1}"+breaker+"${2}")
 	return hexRun.ReplaceAllStringFunc(s, func(run string) string {
 		var parts []string
