@@ -92,13 +92,13 @@ func lexOne(text string, at int) (token, int, error) {
 	case isDigit(c), c == '.' && at+1 < len(text) && isDigit(text[at+1]):
 		return lexNumber(text, at)
 	case c == '@':
-		end := wordEnd(text, at+1)
+		end := wordEnd(text, at+1, true)
 		if end == at+1 {
 			return token{}, 0, syntaxAt(at, "@")
 		}
 		return token{kind: tokenParameter, text: text[at:end]}, end, nil
 	}
-	if end := wordEnd(text, at); end > at {
+	if end := wordEnd(text, at, false); end > at {
 		word := text[at:end]
 		if upper := strings.ToUpper(word); keywords[upper] {
 			return token{kind: tokenKeyword, text: upper}, end, nil
@@ -116,11 +116,12 @@ func lexOne(text string, at int) (token, int, error) {
 
 func isDigit(c byte) bool { return c >= '0' && c <= '9' }
 
-// wordEnd is where the identifier that starts at at ends; at itself when none starts there.
-func wordEnd(text string, at int) int {
+// wordEnd is where the word that starts at at ends; at itself when none starts there. The name of a parameter may begin with a digit.
+func wordEnd(text string, at int, digitFirst bool) int {
 	for i, r := range text[at:] {
 		letter := r == '_' || r == '$' || unicode.IsLetter(r)
-		if !letter && (i == 0 && text[max(at-1, 0)] != '@' || !unicode.IsDigit(r)) {
+		digit := unicode.IsDigit(r) && (i > 0 || digitFirst)
+		if !letter && !digit {
 			return at + i
 		}
 	}
@@ -137,8 +138,8 @@ func lexNumber(text string, at int) (token, int, error) {
 		}
 		end++
 	}
-	if wordEnd(text, end) > end {
-		return token{}, 0, syntaxAt(at, text[at:wordEnd(text, end)])
+	if word := wordEnd(text, end, false); word > end {
+		return token{}, 0, syntaxAt(at, text[at:word])
 	}
 	f, err := strconv.ParseFloat(text[at:end], 64)
 	if err != nil {
