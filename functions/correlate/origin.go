@@ -106,11 +106,16 @@ func (t *tie) answered(ctx context.Context, scope string) error {
 	if err != nil || len(now.Left) > 0 {
 		return err
 	}
-	// The mapping is written before the inquiry is dropped: after a crash between the two the answer comes again.
-	if err := t.settleOrigin(ctx, graph.Digest(open.Value.About)); err != nil {
+	// The mapping is written before the inquiry is dropped: after a crash between the two the answer comes again. It is
+	// written once more after that, over what somebody wrote who still saw the inquiry.
+	d := graph.Digest(open.Value.About)
+	if err := t.settleOrigin(ctx, d); err != nil {
 		return err
 	}
 	if err := t.drop(ctx, key); err != nil {
+		return err
+	}
+	if err := t.settleOrigin(ctx, d); err != nil {
 		return err
 	}
 	return t.inventory(ctx)

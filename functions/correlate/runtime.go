@@ -2,6 +2,7 @@ package correlate
 
 import (
 	"context"
+	"fmt"
 	"log/slog"
 
 	"throughline/shared/graph"
@@ -78,34 +79,52 @@ func (t *tie) settleRuntime(ctx context.Context, f graph.RuntimeFinding) error {
 	return err
 }
 
+// maxMoves is how often a digest may change hands while its findings are being moved.
+const maxMoves = 8
+
 // rehome puts the runtime findings of a digest into the partition of the repository that owns it now, and takes them
-// out of all others.
+// out of all others. When somebody else learned of another owner meanwhile it begins again.
 func (t *tie) rehome(ctx context.Context, o origin) error {
+	for range maxMoves {
+		if moved, err := t.move(ctx, o); err != nil || !moved {
+			return err
+		}
+		now, err := t.origin(ctx, o.digest)
+		if err != nil || now.owner().Repository == o.owner().Repository {
+			return err
+		}
+		o = now
+	}
+	return fmt.Errorf("findings of %s: the owner keeps changing", o.digest.Short())
+}
+
+// move answers false when the digest has no runtime findings.
+func (t *tie) move(ctx context.Context, o origin) (bool, error) {
 	found, err := graph.ListAll[graph.RuntimeFinding](ctx, t.Store, graph.Query{Container: graph.GraphContainer, Partition: graph.ArtifactPartition(o.digest), Kind: graph.KindRuntimeFinding})
 	if err != nil || len(found) == 0 {
-		return err
+		return false, err
 	}
 	owner := o.owner().Repository
 	strangers := union([]graph.RepositoryID{graph.Unmapped(o.digest)}, o.claimants()...)
 	if !owner.Mapped() {
 		if _, _, err := t.exposeUnmapped(ctx, o); err != nil {
-			return err
+			return false, err
 		}
 	}
 	for _, f := range found {
 		if err := t.home(ctx, owner, f); err != nil {
-			return err
+			return false, err
 		}
 		for _, r := range strangers {
 			if r == owner {
 				continue
 			}
 			if err := t.evict(ctx, r, f.ID); err != nil {
-				return err
+				return false, err
 			}
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // exposeUnmapped keeps the exposure of an image without a repository.
