@@ -12,6 +12,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -54,8 +55,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	fmt.Fprintf(w, "<Error><Code>%d</Code><Detail>%s</Detail></Error>", refused.status, escape(refused.detail))
 }
 
-// escape leaves quotation marks as they are, as the service does.
+// escape leaves quotation marks as they are, as the service does, and replaces what XML cannot hold.
 func escape(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if r == '\t' || r == '\n' || r == '\r' || r >= 0x20 && r <= 0xfffd || r >= 0x10000 {
+			return r
+		}
+		return '\ufffd'
+	}, s)
 	return strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;").Replace(s)
 }
 
@@ -92,8 +99,7 @@ func (q *question) answer(w http.ResponseWriter) error {
 	if err := q.authorize(path); err != nil {
 		return err
 	}
-	lower := strings.ToLower(path)
-	switch lower {
+	switch strings.ToLower(path) {
 	case "$namespaceinfo":
 		return q.namespace(w)
 	case "$resources/queues":
@@ -103,24 +109,29 @@ func (q *question) answer(w http.ResponseWriter) error {
 	case "":
 		return q.nothing(w)
 	}
-	at := strings.Index(lower, "/subscriptions")
-	if at < 0 || len(lower) > at+14 && lower[at+14] != '/' {
+	parts := strings.Split(path, "/")
+	at := slices.IndexFunc(parts, func(p string) bool { return strings.EqualFold(p, "subscriptions") })
+	if at < 1 {
 		q.name = path
 		return q.entity(w)
 	}
-	q.name = path[:at]
-	rest := strings.Split(strings.Trim(path[at+14:], "/"), "/")
+	q.name = strings.Join(parts[:at], "/")
+	return q.below(w, parts[at+1:])
+}
+
+// below answers for what is under <topic>/Subscriptions.
+func (q *question) below(w http.ResponseWriter, parts []string) error {
 	switch {
-	case rest[0] == "":
+	case len(parts) == 0:
 		return q.list(w, broker.KindSubscription, "Subscriptions")
-	case len(rest) == 1:
-		q.sub = rest[0]
+	case len(parts) == 1:
+		q.sub = parts[0]
 		return q.entity(w)
-	case len(rest) == 2 && strings.EqualFold(rest[1], "rules"):
-		q.sub = rest[0]
+	case len(parts) == 2 && strings.EqualFold(parts[1], "rules"):
+		q.sub = parts[0]
 		return q.listRules(w)
-	case len(rest) == 3 && strings.EqualFold(rest[1], "rules"):
-		q.sub, q.rule = rest[0], rest[2]
+	case len(parts) == 3 && strings.EqualFold(parts[1], "rules"):
+		q.sub, q.rule = parts[0], parts[2]
 		return q.oneRule(w)
 	}
 	return &refusal{http.StatusNotFound, "SubCode=40400. Not Found."}

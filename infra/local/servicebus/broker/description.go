@@ -25,6 +25,14 @@ type Span string
 // Forever is the longest duration of .NET, which Service Bus takes for "no limit".
 const Forever Span = "P10675199DT2H48M5.4775807S"
 
+// Names of entities.
+var nameForm = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9._/~-]*[A-Za-z0-9_])?$`)
+
+const (
+	maxName         = 260
+	maxSubscription = 50
+)
+
 var spanForm = regexp.MustCompile(`^P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:\.\d+)?)S)?)?$`)
 
 // Duration parses s; what does not fit is the longest time.Duration.
@@ -132,8 +140,8 @@ func (d Description) Defaults() Description {
 
 // Check names the first property that cannot be.
 func (d *Description) Check() error {
-	if d.Name == "" {
-		return fmt.Errorf("an entity without a name")
+	if !nameForm.MatchString(d.Name) || len(d.Name) > maxName || d.Kind == KindSubscription && (len(d.Name) > maxSubscription || strings.Contains(d.Name, "/")) {
+		return fmt.Errorf("the name %q is no name of a %s: letters, digits, '.', '-', '_' and, in queues and topics, '/' are possible", d.Name, d.Kind)
 	}
 	for _, p := range []struct {
 		name string

@@ -3,6 +3,7 @@ package broker
 import (
 	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -91,6 +92,9 @@ func values(list []Parameter) (map[string]any, error) {
 // compile reads the expressions of the rule, and tells what is wrong with them.
 func (r *Rule) compile() error {
 	var err error
+	if !ruleForm.MatchString(r.Name) {
+		return fmt.Errorf("the name %q is no name of a rule", r.Name)
+	}
 	switch r.Filter.Type {
 	case SQLFilter:
 		if r.condition, err = filter.Parse(r.Filter.Expression); err != nil {
@@ -111,6 +115,8 @@ func (r *Rule) compile() error {
 	}
 	return nil
 }
+
+var ruleForm = regexp.MustCompile(`^[A-Za-z0-9$_.-][A-Za-z0-9 $_.-]{0,49}$`)
 
 func compileAll(rules []Rule) error {
 	for i := range rules {

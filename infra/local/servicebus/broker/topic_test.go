@@ -219,7 +219,7 @@ func TestEntities(t *testing.T) {
 		if err := b.Update(Description{Name: "other"}); !errors.Is(err, ErrNoEntity) {
 			t.Errorf("updating nothing: %v", err)
 		}
-		for _, bad := range []Description{{Name: "x", LockDuration: "PT6M"}, {Name: "x", LockDuration: "soon"}, {Name: ""}, {Name: "x", MaxDeliveryCount: -1}} {
+		for _, bad := range []Description{{Name: "x", LockDuration: "PT6M"}, {Name: "x", LockDuration: "soon"}, {Name: ""}, {Name: "a b"}, {Name: "$x"}, {Name: "é"}, {Name: "x", MaxDeliveryCount: -1}} {
 			if err := b.Create(bad); err == nil {
 				t.Errorf("%+v was created", bad)
 			}

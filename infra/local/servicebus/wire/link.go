@@ -104,7 +104,7 @@ func (s *session) open(a *amqp.Attach) (*link, error) {
 	switch path := strings.Trim(end.Address, "/"); {
 	case strings.EqualFold(path, cbsAddress):
 		return l, l.openCBS()
-	case strings.HasSuffix(strings.ToLower(path), managementSuffix):
+	case len(path) > len(managementSuffix) && strings.EqualFold(path[len(path)-len(managementSuffix):], managementSuffix):
 		l.node = toManagement
 		return l, l.openEntity(path[:len(path)-len(managementSuffix)], Send|Listen)
 	case a.Receiver:
