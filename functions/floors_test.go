@@ -32,6 +32,7 @@ var floors = []struct {
 	{"shared/bus", []string{"shared/graph", "shared/event"}, nil},
 	{"shared/customhandler", []string{"shared/event"}, sdks},
 	{"shared/github", []string{"shared/graph", "shared/github"}, azure},
+	{"shared/provenance", []string{"shared/graph", "shared/provenance"}, nil},
 	{"shared/decision", []string{"shared/graph"}, sdks},
 	{"shared/", []string{"shared/graph"}, nil},
 	{"infra/local", []string{"infra/local/"}, nil},

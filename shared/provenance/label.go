@@ -18,8 +18,8 @@ const (
 	labelBaseDigest = labelPrefix + "base.digest"
 )
 
-// defaultHost is where the repositories of labels lie unless the caller names other hosts.
-const defaultHost = "github.com"
+// DefaultHost is where the repositories of labels lie unless the caller names other hosts.
+const DefaultHost = "github.com"
 
 // JudgeLabels gives the evidence that an artifact's own labels hold, at most one. A label that it has in common with one
 // of its base images is no evidence: builds inherit labels. bases may hold any artifacts; those that are no base of a are
@@ -28,12 +28,12 @@ const defaultHost = "github.com"
 func JudgeLabels(a graph.Artifact, bases []graph.Artifact, hosts ...string) []graph.Evidence {
 	host, repository, ok := SourceRepository(a.Labels[labelSource])
 	if len(hosts) == 0 {
-		hosts = []string{defaultHost}
+		hosts = []string{DefaultHost}
 	}
 	if !ok || !slices.Contains(hosts, host) {
 		return nil
 	}
-	e := graph.Evidence{Digest: a.Digest, Method: graph.ImageLabel, RepositoryName: repository, Commit: commit(a.Labels[labelRevision]), SeenAt: a.UpdatedAt}
+	e := graph.Evidence{Digest: a.Digest, Method: graph.ImageLabel, RepositoryName: repository, Commit: Commit(a.Labels[labelRevision]), SeenAt: a.UpdatedAt}
 	for _, base := range bases {
 		if !IsBase(a, base) {
 			continue
@@ -108,8 +108,8 @@ func SourceRepository(label string) (host, repository string, ok bool) {
 	return strings.TrimPrefix(strings.ToLower(host), "www."), repository, true
 }
 
-// commit is a revision label that may be a commit; empty for anything else.
-func commit(revision string) string {
+// Commit is a revision label that may be a commit; empty for anything else.
+func Commit(revision string) string {
 	revision = strings.ToLower(strings.TrimSpace(revision))
 	if !commitForm.MatchString(revision) {
 		return ""

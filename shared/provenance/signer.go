@@ -36,7 +36,7 @@ func (p SignerPolicy) Allows(repository, signer string) bool {
 }
 
 func (r SignerRule) allows(repository, signer string) bool {
-	owner, name, file, ref := signerParts(signer)
+	owner, name, file, ref := SignerParts(signer)
 	if file == "" {
 		return false
 	}
@@ -49,8 +49,8 @@ func (r SignerRule) allows(repository, signer string) bool {
 	return matches(r.Workflow, owner+"/"+name+"/"+file)
 }
 
-// signerParts takes a workflow's identity apart; all parts are empty for anything else.
-func signerParts(identity string) (owner, name, file, ref string) {
+// SignerParts takes a workflow's identity apart; all parts are empty for anything else.
+func SignerParts(identity string) (owner, name, file, ref string) {
 	u, err := url.Parse(identity)
 	if err != nil || u.Scheme != "https" || u.Host == "" {
 		return "", "", "", ""

@@ -1,4 +1,4 @@
-package provenance
+package attestation
 
 import (
 	"bytes"
@@ -16,6 +16,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/verify"
 
 	"throughline/shared/graph"
+	"throughline/shared/provenance"
 )
 
 // attestation reads a file among the outside fixtures.
@@ -23,7 +24,7 @@ func attestation(t testing.TB, name string) []byte {
 	t.Helper()
 	dir := os.Getenv("FIXTURES")
 	if dir == "" {
-		dir = filepath.Join("..", "..", "..", "shared", "fixtures")
+		dir = filepath.Join("..", "..", "..", "..", "shared", "fixtures")
 	}
 	raw, err := os.ReadFile(filepath.Join(dir, "github", "attestations", name))
 	if errors.Is(err, os.ErrNotExist) {
@@ -141,10 +142,10 @@ func TestVerifier_trust_is_narrowed(t *testing.T) {
 		ok    bool
 	}{
 		"every signer":        {Trust{}, true},
-		"other repository":    {Trust{Signers: SignerPolicy{[]SignerRule{{Repository: "shop/*"}}}}, true},
-		"own workflows only":  {Trust{Signers: SignerPolicy{[]SignerRule{{Repository: "**"}}}}, false},
-		"this workflow":       {Trust{Signers: SignerPolicy{[]SignerRule{{Repository: "malancas/*", Workflow: "github/artifact-attestations-workflows/**"}}}}, true},
-		"this workflow, tags": {Trust{Signers: SignerPolicy{[]SignerRule{{Repository: "malancas/*", Workflow: "github/**", Ref: "refs/tags/**"}}}}, false},
+		"other repository":    {Trust{Signers: provenance.SignerPolicy{Rules: []provenance.SignerRule{{Repository: "shop/*"}}}}, true},
+		"own workflows only":  {Trust{Signers: provenance.SignerPolicy{Rules: []provenance.SignerRule{{Repository: "**"}}}}, false},
+		"this workflow":       {Trust{Signers: provenance.SignerPolicy{Rules: []provenance.SignerRule{{Repository: "malancas/*", Workflow: "github/artifact-attestations-workflows/**"}}}}, true},
+		"this workflow, tags": {Trust{Signers: provenance.SignerPolicy{Rules: []provenance.SignerRule{{Repository: "malancas/*", Workflow: "github/**", Ref: "refs/tags/**"}}}}, false},
 		"other issuer":        {Trust{Issuers: []string{"https://ghes.example/_services/token"}}, false},
 		"other host":          {Trust{Hosts: map[string]string{"ghes.example": "ghes"}}, false},
 	} {

@@ -1,4 +1,8 @@
-package provenance
+// Package attestation verifies signed build provenance: which repository's workflow signed that it built a digest.
+//
+// Identity is what the certificate says, never what the statement says of itself. It works offline with trusted roots
+// given as files, or fetches them by TUF. It is a room of its own because what it stands on is large.
+package attestation
 
 import (
 	"bytes"
@@ -17,6 +21,7 @@ import (
 	"github.com/sigstore/sigstore-go/pkg/verify"
 
 	"throughline/shared/graph"
+	"throughline/shared/provenance"
 )
 
 const (
@@ -44,7 +49,7 @@ type Trust struct {
 	Hosts map[string]string
 	// Signers says which workflows may speak for which repositories; the zero value lets every workflow speak for the
 	// repository that it ran in.
-	Signers SignerPolicy
+	Signers provenance.SignerPolicy
 }
 
 // Verifier checks attestations against trusted roots, without asking anybody. It is safe for concurrent use.
@@ -59,7 +64,7 @@ func NewVerifier(t Trust) (*Verifier, error) {
 		t.Issuers = []string{actionsIssuer}
 	}
 	if len(t.Hosts) == 0 {
-		t.Hosts = map[string]string{defaultHost: "github"}
+		t.Hosts = map[string]string{provenance.DefaultHost: "github"}
 	}
 	v := &Verifier{trust: t}
 	for d := json.NewDecoder(bytes.NewReader(t.Roots)); d.More(); {
@@ -161,10 +166,10 @@ func (v *Verifier) evidence(r *verify.VerificationResult) (graph.Evidence, error
 	if err != nil || id < 1 {
 		return graph.Evidence{}, fmt.Errorf("%w: certificate without the repository's id", ErrUnmapped)
 	}
-	_, _, workflow, _ := signerParts(c.BuildConfigURI)
+	_, _, workflow, _ := provenance.SignerParts(c.BuildConfigURI)
 	return graph.Evidence{
 		Method: graph.VerifiedAttestation, Repository: graph.NewRepositoryID(host, id), RepositoryName: repository,
-		Commit: commit(c.SourceRepositoryDigest), Ref: c.SourceRepositoryRef, Workflow: workflow,
+		Commit: provenance.Commit(c.SourceRepositoryDigest), Ref: c.SourceRepositoryRef, Workflow: workflow,
 		Run: c.RunInvocationURI, Signer: c.SubjectAlternativeName, SeenAt: signedAt(r),
 	}, nil
 }
@@ -177,7 +182,7 @@ func (v *Verifier) source(c certificate.Summary) (host, repository string, err e
 	if !v.issuer(c.Issuer) {
 		return "", "", fmt.Errorf("%w: token issuer %.200s is not trusted", ErrUnmapped, c.Issuer)
 	}
-	name, repository, ok := SourceRepository(c.SourceRepositoryURI)
+	name, repository, ok := provenance.SourceRepository(c.SourceRepositoryURI)
 	key, known := v.trust.Hosts[name]
 	if !ok || !known {
 		return "", "", fmt.Errorf("%w: source %.200s lies on no GitHub that is connected", ErrUnmapped, c.SourceRepositoryURI)
