@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -31,6 +30,7 @@ import (
 	"throughline/shared/decision"
 	"throughline/shared/defender"
 	"throughline/shared/event"
+	"throughline/shared/feeds"
 	"throughline/shared/github"
 	"throughline/shared/github/client"
 	"throughline/shared/github/webhook"
@@ -50,6 +50,9 @@ type house struct {
 	catalogue *provenance.Catalogue
 	policy    atomic.Pointer[decision.Policy]
 	intake    *ingest.Stage
+	shelf     *feeds.Shelf
+	// policyText is the file that the policy in force was read from.
+	policyText string
 }
 
 // open makes the parts. Nothing is dialled: the port answers first, connections follow with the first use.
@@ -59,6 +62,7 @@ func open(cfg Config, log *slog.Logger) (*house, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.shelf = &feeds.Shelf{Now: now}
 	return h, errors.Join(h.openPolicy(), h.openCatalogue(), h.openStore(credential), h.openGitHub(), h.openAzure(credential))
 }
 
@@ -75,27 +79,6 @@ func (h *house) credential() (azcore.TokenCredential, error) {
 		return azidentity.NewManagedIdentityCredential(&azidentity.ManagedIdentityCredentialOptions{ClientOptions: options, ID: azidentity.ClientID(id)})
 	}
 	return azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: options})
-}
-
-// openPolicy reads policy.yaml beside host.json. A policy with errors at start is fatal; later it would leave the one in
-// force.
-func (h *house) openPolicy() error {
-	name := filepath.Join(h.cfg.Root, "policy.yaml")
-	text, err := os.ReadFile(name)
-	if err != nil {
-		return fmt.Errorf("policy: %w; put policy.yaml beside host.json", err)
-	}
-	p, problems := decision.ParsePolicy("policy.yaml", text)
-	var faults []error
-	for _, problem := range problems {
-		if problem.Warning {
-			h.log.Warn("policy", "problem", problem.String())
-			continue
-		}
-		faults = append(faults, errors.New(problem.String()))
-	}
-	h.policy.Store(p)
-	return errors.Join(faults...)
 }
 
 func (h *house) openCatalogue() error {
@@ -119,6 +102,7 @@ func (h *house) openStore(credential azcore.TokenCredential) (err error) {
 	if err != nil {
 		return fmt.Errorf("CosmosConnection: %w", err)
 	}
+	h.shelf.Store = h.store
 	h.bus, err = bus.Open(bus.Options{ConnectionString: string(h.cfg.ServiceBus.String), Namespace: h.cfg.ServiceBus.Endpoint, Credential: credential, Store: h.store, Log: h.log})
 	if err != nil {
 		return fmt.Errorf("ServiceBusConnection: %w", err)
@@ -216,7 +200,7 @@ func (h *house) correlate() (http.Handler, error) {
 }
 
 func (h *house) prioritize() (http.Handler, error) {
-	s := &prioritize.Stage{Store: h.store, Policy: h.policyInForce, Now: now, Log: h.log}
+	s := &prioritize.Stage{Store: h.store, Policy: h.policyInForce, Feeds: intelligence{h.shelf}, Now: now, Log: h.log}
 	return h.queue("prioritize", s.Handle)
 }
 
@@ -227,7 +211,7 @@ func (h *house) assign() (http.Handler, error) {
 }
 
 func (h *house) collect() (http.Handler, error) {
-	sources := map[string]collect.Source{"github": h.github, "registry": h.registry}
+	sources := map[string]collect.Source{"github": h.github, "registry": h.registry, "feeds": h.feeds()}
 	if h.azure != nil {
 		sources["azure"] = h.azure
 	}
@@ -236,7 +220,7 @@ func (h *house) collect() (http.Handler, error) {
 }
 
 func (h *house) resyncStage() *resync.Stage {
-	roots := []graph.Collection{{Source: "github", Scope: "all"}}
+	roots := []graph.Collection{{Source: "github", Scope: "all"}, {Source: "feeds", Scope: "all"}}
 	if h.azure != nil {
 		roots = append(roots, graph.Collection{Source: "azure", Scope: "all"})
 	}
@@ -245,7 +229,14 @@ func (h *house) resyncStage() *resync.Stage {
 
 func (h *house) resync() (http.Handler, error) {
 	s := h.resyncStage()
-	tick := func(ctx context.Context, _ customhandler.Tick) ([]event.Event, error) { return s.Tick(ctx) }
+	tick := func(ctx context.Context, _ customhandler.Tick) ([]event.Event, error) {
+		renewed, err := h.renewPolicy(ctx)
+		if err != nil {
+			return nil, err
+		}
+		due, err := s.Tick(ctx)
+		return append(renewed, due...), err
+	}
 	return customhandler.Timer("resync", tick, h.bus.Publish, h.log), nil
 }
 

@@ -12,28 +12,38 @@ import (
 )
 
 // decision asks the public rule once for each workload that runs the finding, or once when none is known.
-func (r *round) decision(f graph.Finding) (graph.Decision, bool, error) {
-	base, decided := r.inputs(f)
+func (r *round) decision(f *graph.Finding) (graph.Decision, bool, error) {
+	base, decided := r.inputs(*f)
 	if !decided {
 		return graph.Decision{}, false, nil
 	}
-	where := r.reachOf(f)
+	where := r.reachOf(*f)
 	base.Running = decision.Fact{Value: string(where.running), Source: where.source}
+	base.Accepted = r.accepted(*f)
+	all, err := r.explanations(base, where)
+	if err != nil {
+		return graph.Decision{}, false, err
+	}
+	r.void(f, all)
+	d, err := r.answer(*f, where, all)
+	return d, true, err
+}
+
+func (r *round) explanations(base decision.Inputs, where reach) ([]decision.Explanation, error) {
 	var all []decision.Explanation
 	for _, w := range where.workloads {
-		all = append(all, decision.Explain(r.on(base, w, len(where.workloads)), r.policy))
+		all = append(all, r.explain.Explain(r.on(base, w, len(where.workloads))))
 	}
 	if len(all) == 0 {
 		base.Workloads = decision.Fact{Value: strconv.Itoa(0), Source: "mapping graph"}
-		all = append(all, decision.Explain(base, r.policy))
+		all = append(all, r.explain.Explain(base))
 	}
 	for i := range all {
 		if err := all[i].Inputs.Validate(); err != nil {
-			return graph.Decision{}, false, fmt.Errorf("contradictory facts: %w", err)
+			return nil, fmt.Errorf("contradictory facts: %w", err)
 		}
 	}
-	d, err := r.answer(f, where, all)
-	return d, true, err
+	return all, nil
 }
 
 // answer makes the noun that is stored: the most urgent of all, with the others beside it.
@@ -45,8 +55,11 @@ func (r *round) answer(f graph.Finding, where reach, all []decision.Explanation)
 	}
 	top := decision.MostUrgent(ds)
 	d := graph.Decision{Tier: top.Tier, Rule: top.Rule, Score: top.Score, Due: top.Due, Triage: top.Triage, Running: where.running, Based: f.Based, DecidedAt: r.now}
-	r.stabilise(&d, f, all[0])
+	published := r.stabilise(&d, f, all[0])
+	d.Since = r.now
+	d.Revisit, d.Expires = r.revisit(f, published), r.expiry(where.workloads)
 	for _, e := range all {
+		e.Published, e.DueAt = published, d.DueAt
 		w, err := workloadDecision(e, nameIn(where, e))
 		if err != nil {
 			return d, err
@@ -85,7 +98,7 @@ func workloadDecision(e decision.Explanation, name string) (graph.WorkloadDecisi
 
 // stabilise adds what time does to a tier: a raise shows at once, a drop after the quiet days; due dates count from when
 // a tier was reached.
-func (r *round) stabilise(d *graph.Decision, f graph.Finding, top decision.Explanation) {
+func (r *round) stabilise(d *graph.Decision, f graph.Finding, top decision.Explanation) decision.Published {
 	var history []graph.TierSpan
 	reached := decision.Reached{}
 	if f.Decision != nil && !f.Decision.Provisional {
@@ -103,14 +116,19 @@ func (r *round) stabilise(d *graph.Decision, f graph.Finding, top decision.Expla
 		changes[i] = decision.TierChange{At: h.At, Tier: h.Tier, Cause: decision.Cause(h.Cause), By: h.By, Reason: h.Reason}
 	}
 	now := decision.Reach(reached, changes)
+	published := decision.PublishedAt(changes, r.now, r.policy.Hold())
 	d.Provisional = r.exposure.Provisional
-	d.Published = decision.Publish(changes, r.now, r.policy.Hold())
-	due, dated := decision.Clock{Reached: now, Detected: f.FirstSeen}.Due(d.Published, r.policy)
-	if dated {
+	d.Published = published.Tier
+	clock := decision.Clock{Reached: now, Detected: f.FirstSeen}
+	if r.Feeds != nil {
+		clock.KEVAdded = r.Feeds.Listed(f.CVEs)
+	}
+	if due, dated := clock.Due(d.Published, r.policy); dated {
 		d.DueAt = due
 	}
 	d.Reached = map[graph.Tier]time.Time(now)
 	d.History = spans(decision.Compact(changes, r.now, r.policy.Hold()))
+	return published
 }
 
 func spans(changes []decision.TierChange) []graph.TierSpan {

@@ -179,13 +179,10 @@ func (r *round) dependencyFacts(f graph.Finding, in *decision.Inputs) {
 	r.describe(d.CVEs, in)
 }
 
-// describe asks the feeds about each vulnerability and keeps the most threatening answers.
+// describe asks the feeds about the vulnerabilities.
 func (r *round) describe(cves []string, in *decision.Inputs) {
-	if r.Feeds == nil {
-		return
-	}
-	for _, cve := range cves {
-		r.Feeds.Describe(cve, in)
+	if r.Feeds != nil {
+		r.Feeds.Describe(cves, in)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"throughline/shared/decision"
@@ -24,10 +25,14 @@ const pageSize = 50
 
 // intelligence is what the public feeds say of a vulnerability. Facts that a feed does not give stay zero.
 type intelligence interface {
-	// Describe adds KEV, exploitation, automatability, impact and EPSS of the CVE to the inputs.
-	Describe(cve string, in *decision.Inputs)
-	// Version changes with each edition of a feed.
-	Version() string
+	// Ready takes newer editions in, at once when now is true.
+	Ready(ctx context.Context, now bool) error
+	// Describe adds what the feeds say of the vulnerabilities, the most threatening of each fact, to the inputs.
+	Describe(cves []string, in *decision.Inputs)
+	// Version changes when what they say of these vulnerabilities does, as far as the policy can see it.
+	Version(cves []string, p *decision.Policy) string
+	// Listed is when the first of them entered KEV; zero when none did.
+	Listed(cves []string) time.Time
 }
 
 // Stage is the function prioritize.
@@ -37,6 +42,9 @@ type Stage struct {
 	Feeds  intelligence // nil: no feed is connected
 	Now    func() time.Time
 	Log    *slog.Logger
+
+	keeping sync.Mutex
+	kept    string // hash of the policy that was last kept for replay
 }
 
 // Handle decides what the event names.
@@ -72,6 +80,8 @@ type round struct {
 	*Stage
 	exposure graph.Exposure
 	policy   *decision.Policy
+	explain  decision.Explainer
+	hash     string // of the policy
 	now      time.Time
 	due      map[graph.RemediationID]bool
 	events   []event.Event
@@ -83,8 +93,9 @@ func (s *Stage) round(ctx context.Context, l event.Lag) (*round, error) {
 		return nil, err
 	}
 	r := &round{Stage: s, exposure: x.Value, policy: s.Policy(), now: s.Now(), due: map[graph.RemediationID]bool{}}
-	if x.Exists() {
-		return r, nil
+	r.explain, r.hash = decision.NewExplainer(r.policy), r.policy.Hash()
+	if err := r.prepare(ctx, l.Feeds); err != nil || x.Exists() {
+		return r, err
 	}
 	repository, err := graph.Get[graph.Repository](ctx, s.Store, graph.RepositoryKey(l.Repository))
 	if err != nil {
@@ -135,14 +146,20 @@ func (r *round) walk(ctx context.Context, l event.Lag) error {
 	return r.decided(ctx, l.Version)
 }
 
-// decided notes that every finding was looked at under this exposure.
+// decided notes that every finding was looked at under this exposure, and when its evidence must be looked at again.
 func (r *round) decided(ctx context.Context, version string) error {
+	revisit := r.expiry(r.exposure.Workloads)
+	if !revisit.IsZero() && !revisit.Equal(r.exposure.Revisit) {
+		if err := (graph.Revisit{Repository: r.exposure.Repository, At: revisit}).Note(ctx, r.Store); err != nil {
+			return err
+		}
+	}
 	_, _, err := graph.Update(ctx, r.Store, graph.ExposureKey(r.exposure.Repository), graph.KindExposure, func(old graph.Versioned[graph.Exposure]) (graph.Exposure, bool, error) {
 		next := old.Value
-		if !old.Exists() || next.Version != version || next.Decided == version {
+		if !old.Exists() || next.Version != version || next.Decided == version && next.Revisit.Equal(revisit) {
 			return next, false, nil
 		}
-		next.Decided = version
+		next.Decided, next.Revisit = version, revisit
 		return next, true, nil
 	})
 	return err
@@ -150,14 +167,7 @@ func (r *round) decided(ctx context.Context, version string) error {
 
 // finding decides one finding, keeps its line in the worklist, and notes its remediation when that lags.
 func (r *round) finding(ctx context.Context, id graph.FindingID) error {
-	var was *graph.Decision
-	now, changed, err := graph.Update(ctx, r.Store, graph.FindingKey(r.exposure.Repository, id), graph.KindFinding, func(old graph.Versioned[graph.Finding]) (graph.Finding, bool, error) {
-		was = old.Value.Decision
-		if !old.Exists() {
-			return old.Value, false, nil
-		}
-		return r.decide(ctx, old.Value)
-	})
+	now, was, changed, err := r.renew(ctx, id)
 	if err != nil || now.ID == "" {
 		return err
 	}
@@ -169,18 +179,15 @@ func (r *round) decide(ctx context.Context, f graph.Finding) (graph.Finding, boo
 	if err := r.join(ctx, &f); err != nil {
 		return f, false, err
 	}
-	basis := graph.Basis{Subject: f.Subject(), Joined: graph.Version(f.Matches, f.Known), Exposure: r.exposure.Version, Policy: r.policy.Hash()}
-	if r.Feeds != nil {
-		basis.Feeds = r.Feeds.Version()
-	}
-	if f.Based == basis {
+	basis := r.basis(f)
+	if f.Based == basis && !(f.State == graph.Open && f.Decision.Aged(r.now)) {
 		return f, false, nil
 	}
 	f.Based = basis
 	if f.State != graph.Open {
 		return f, true, nil
 	}
-	next, decided, err := r.decision(f)
+	next, decided, err := r.decision(&f)
 	if err != nil {
 		return f, false, err
 	}
@@ -189,5 +196,19 @@ func (r *round) decide(ctx context.Context, f graph.Finding) (graph.Finding, boo
 		return f, true, nil
 	}
 	f.Decision = &next
+	f.Based = r.basis(f)
+	f.Decision.Based = f.Based
 	return f, true, nil
+}
+
+// basis is what a decision about the finding would be based on now.
+func (r *round) basis(f graph.Finding) graph.Basis {
+	b := graph.Basis{Subject: f.Subject(), Joined: graph.Version(f.Matches, f.Known), Exposure: r.exposure.Version, Policy: r.hash}
+	if r.Feeds != nil {
+		b.Feeds = r.Feeds.Version(f.CVEs, r.policy)
+	}
+	if f.Acceptance != nil {
+		b.Accepted = graph.Version(f.Acceptance)
+	}
+	return b
 }

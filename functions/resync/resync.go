@@ -1,4 +1,5 @@
-// Package resync starts what is due: a full reading of every source on a schedule, begun again when it got stuck.
+// Package resync starts what is due: a full reading of every source on a schedule, begun again when it got stuck, and the
+// decisions that time alone may have changed.
 //
 // It is level-triggered: a run is due while the last one is older than the interval, and its first message is sent again
 // until its root was read, so that a crash between noting a run and sending it loses nothing. It reads nothing itself.
@@ -52,7 +53,11 @@ func (s *Stage) Tick(ctx context.Context) ([]event.Event, error) {
 			events = append(events, e)
 		}
 	}
-	return events, nil
+	due, err := s.revisits(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("resync: %w", err)
+	}
+	return append(events, due...), nil
 }
 
 // Start begins a full run of every root now, whatever the schedule says.

@@ -1,5 +1,7 @@
 package graph
 
+import "time"
+
 // Exposure is all that a decision needs to know of a repository's way into production: its artifacts, the workloads
 // that run them and their risk factors. It is one document, kept right by correlate.
 type Exposure struct {
@@ -26,6 +28,8 @@ type Exposure struct {
 	Version string `json:"version"`
 	// Decided is the version for which prioritize has looked at every finding; the findings lag while it differs.
 	Decided string `json:"decided,omitempty"`
+	// Revisit is when the first of its readings becomes too old to say no; noted by prioritize.
+	Revisit time.Time `json:"revisit,omitzero"`
 }
 
 // Lags tells whether findings of the repository may be decided on an older exposure.
@@ -55,8 +59,8 @@ type ExposedWorkload struct {
 
 // Sealed is the exposure with its Version set from its content.
 func (e Exposure) Sealed() Exposure {
-	decided := e.Decided
-	e.Version, e.Decided = "", ""
-	e.Version, e.Decided = Version(e), decided
+	decided, revisit := e.Decided, e.Revisit
+	e.Version, e.Decided, e.Revisit = "", "", time.Time{}
+	e.Version, e.Decided, e.Revisit = Version(e), decided, revisit
 	return e
 }

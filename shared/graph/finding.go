@@ -22,6 +22,8 @@ type Finding struct {
 	// Known are, for a runtime finding, the alerts that know all of its vulnerabilities: it then needs no issue of its own.
 	Known    []FindingID `json:"known,omitempty"`
 	Decision *Decision   `json:"decision,omitempty"`
+	// Acceptance is the last one that a person gave, whether or not it still holds.
+	Acceptance *Acceptance `json:"acceptance,omitempty"`
 	// Based is what prioritize last looked at, whether or not there was something to decide.
 	Based     Basis     `json:"based,omitzero"`
 	FirstSeen time.Time `json:"firstSeen,omitzero"`
@@ -58,7 +60,8 @@ type Basis struct {
 	Joined   string `json:"joined,omitempty"` // what the matches and the alerts that know it said
 	Exposure string `json:"exposure"`         // Exposure.Version
 	Policy   string `json:"policy"`           // policy hash
-	Feeds    string `json:"feeds,omitempty"`
+	Feeds    string `json:"feeds,omitempty"`  // what the feeds say of its vulnerabilities
+	Accepted string `json:"accepted,omitempty"`
 }
 
 // Decision is the most urgent decision over the finding's workloads, with all of them kept.
@@ -81,6 +84,22 @@ type Decision struct {
 	Reached   map[Tier]time.Time `json:"reached,omitempty"`
 	Based     Basis              `json:"based"`
 	DecidedAt time.Time          `json:"decidedAt"`
+	// Since is when it was first decided like this; DecidedAt moves when other facts give the same answer.
+	Since time.Time `json:"since,omitzero"`
+	// Past are the Since of the decisions before it that are kept as records, oldest first.
+	Past []time.Time `json:"past,omitempty"`
+	// Revisit is when a hold or an acceptance ends, Expires when evidence becomes too old: decide again then.
+	Revisit time.Time `json:"revisit,omitzero"`
+	Expires time.Time `json:"expires,omitzero"`
+}
+
+// Aged tells whether time alone may have changed the decision.
+func (d *Decision) Aged(now time.Time) bool {
+	if d == nil {
+		return false
+	}
+	past := func(t time.Time) bool { return !t.IsZero() && !now.Before(t) }
+	return past(d.Revisit) || past(d.Expires)
 }
 
 // WorkloadDecision is the decision for one workload; Workload is empty when none is known.

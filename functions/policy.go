@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"throughline/shared/decision"
+	"throughline/shared/event"
+	"throughline/shared/feeds"
+	"throughline/shared/graph"
+)
+
+// openPolicy reads policy.yaml beside host.json. A policy with errors at start is fatal.
+func (h *house) openPolicy() error {
+	p, err := h.readPolicy()
+	h.policy.Store(p)
+	return err
+}
+
+// readPolicy reads the file; the error names every fault with its line, one to a line.
+func (h *house) readPolicy() (*decision.Policy, error) {
+	text, err := os.ReadFile(filepath.Join(h.cfg.Root, "policy.yaml"))
+	if err != nil {
+		return nil, fmt.Errorf("policy: %w; put policy.yaml beside host.json", err)
+	}
+	if h.policyText == string(text) {
+		return h.policyInForce(), nil
+	}
+	p, problems := decision.ParsePolicy("policy.yaml", text)
+	var faults []error
+	for _, problem := range problems {
+		if problem.Warning {
+			h.log.Warn("policy", "problem", problem.String())
+			continue
+		}
+		faults = append(faults, errors.New(problem.String()))
+	}
+	if len(faults) == 0 {
+		h.policyText = string(text)
+	}
+	return p, errors.Join(faults...)
+}
+
+// policyMark notes the policy that every finding was last asked to be decided under.
+type policyMark struct {
+	Hash string `json:"hash"`
+	// Faults are why a changed file was not taken; every error with its line.
+	Faults []string `json:"faults,omitempty"`
+}
+
+// renewPolicy takes a changed policy.yaml in, and asks for every finding to be decided again when the policy in force
+// is not the one they were last decided under. A file with errors leaves the one in force.
+func (h *house) renewPolicy(ctx context.Context) ([]event.Event, error) {
+	var faults []string
+	p, err := h.readPolicy()
+	if err == nil {
+		h.policy.Store(p)
+	} else {
+		faults = strings.Split(err.Error(), "\n")
+	}
+	hash := h.policyInForce().Hash()
+	key := graph.StateKey("policies", "in force")
+	was, err := graph.Get[policyMark](ctx, h.store, key)
+	if err != nil {
+		return nil, err
+	}
+	if was.Value.Hash == hash && strings.Join(was.Value.Faults, "\n") == strings.Join(faults, "\n") {
+		return nil, nil
+	}
+	for _, f := range faults {
+		h.log.ErrorContext(ctx, "policy refused, the one in force stays", "problem", f, "inForce", hash)
+	}
+	return h.notePolicy(ctx, key, was, policyMark{hash, faults})
+}
+
+// notePolicy leaves the findings to be decided again before it notes the policy, so that a crash between the two asks
+// again. The first policy of all concerns nothing that was decided before.
+func (h *house) notePolicy(ctx context.Context, key graph.Key, was graph.Versioned[policyMark], now policyMark) ([]event.Event, error) {
+	var said []event.Event
+	if was.Exists() && was.Value.Hash != now.Hash {
+		change := feeds.Change{ID: "policy-" + strings.TrimPrefix(now.Hash, "sha256:"), Cause: "policy " + now.Hash}
+		if err := feeds.NoteChange(ctx, h.store, change); err != nil {
+			return nil, err
+		}
+		e, err := event.NewCollect("/functions/resync", graph.Collection{Source: "feeds", Scope: "changes"})
+		if err != nil {
+			return nil, err
+		}
+		said = append(said, e)
+		h.log.InfoContext(ctx, "policy takes effect", "policy", now.Hash, "before", was.Value.Hash)
+	}
+	w, err := graph.NewWrite(key, "policyMark", was.ETag, now)
+	if err == nil {
+		err = h.store.Write(ctx, w)
+	}
+	if errors.Is(err, graph.ErrStale) {
+		err = nil // another instance has noted it
+	}
+	return said, err
+}
+
+// feeds reads the public feeds, or their files in FEEDS_DIR.
+func (h *house) feeds() *feeds.Source {
+	return &feeds.Source{Store: h.store, Dir: h.cfg.FeedsDir, Now: now, Log: h.log,
+		Window:     func() int { return h.policyInForce().Thresholds.EPSSDays },
+		Thresholds: func() []float64 { return thresholds(h.policyInForce()) }}
+}
