@@ -1,10 +1,11 @@
 // Package dashboard is the web page over the same questions as the API: what matters, why, where it runs, who has it.
 //
 // Pages are rendered on the server and work without scripts; every value of unknown origin is escaped by html/template.
-// The package changes nothing: actions are the API's.
+// The package changes nothing: actions are the API's, reached by forms.
 package dashboard
 
 import (
+	"context"
 	"embed"
 	"errors"
 	"fmt"
@@ -15,10 +16,11 @@ import (
 	"strings"
 	"time"
 
+	"throughline/shared/decision"
 	"throughline/shared/graph"
 )
 
-//go:embed page.html style.css
+//go:embed pages style.css icon.svg
 var files embed.FS
 
 // Dashboard serves the pages.
@@ -28,24 +30,42 @@ type Dashboard struct {
 	Guard func(http.Handler) http.Handler
 	// Filter reads the filters of a list; the same as the API's.
 	Filter func(url.Values) (graph.Filter, error)
+	// Policy in force puts missing evidence into words; without it the shipped policy does.
+	Policy func() *decision.Policy
+	// Health is the report of /api/health; without it the page of readiness shows what the graph knows.
+	Health func(context.Context) (report any, ok bool)
 	Now    func() time.Time
 	Log    *slog.Logger
 }
 
 // Handler routes the pages.
 func (d *Dashboard) Handler() (http.Handler, error) {
-	t, err := template.New("").Funcs(template.FuncMap{"day": day, "join": strings.Join, "short": short, "overdue": d.overdue, "words": words}).ParseFS(files, "page.html")
+	t, err := template.New("").Funcs(d.words()).ParseFS(files, "pages/*.html")
 	if err != nil {
 		return nil, fmt.Errorf("dashboard templates: %w", err)
 	}
 	p := &pages{Dashboard: d, templates: t}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /style.css", p.style)
-	mux.Handle("GET /{$}", d.Guard(p.page("list", p.list)))
-	mux.Handle("GET /findings/{id}", d.Guard(p.page("finding", p.finding)))
-	mux.Handle("GET /repositories/{owner}/{name}", d.Guard(p.page("repository", p.repository)))
-	mux.Handle("GET /artifacts/{digest}", d.Guard(p.page("artifact", p.artifact)))
-	mux.Handle("GET /workloads/{id}", d.Guard(p.page("workload", p.workload)))
+	mux.HandleFunc("GET /style.css", p.file("style.css"))
+	mux.HandleFunc("GET /icon.svg", p.file("icon.svg"))
+	for _, one := range []struct {
+		route, name, section string
+		load                 func(*http.Request) (content, error)
+	}{
+		{"/{$}", "overview", "overview", p.overview},
+		{"/findings", "list", "findings", p.list},
+		{"/findings/{id}", "finding", "findings", p.finding},
+		{"/repositories/{owner}/{name}", "repository", "coverage", p.repository},
+		{"/artifacts/{digest}", "artifact", "coverage", p.artifact},
+		{"/workloads/{id}", "workload", "coverage", p.workload},
+		{"/fixes", "fixes", "fixes", p.fixes},
+		{"/coverage", "coverage", "coverage", p.coverage},
+		{"/runs", "runs", "runs", p.runs},
+		{"/parked", "parked", "parked", p.parked},
+		{"/readiness", "readiness", "readiness", p.readiness},
+	} {
+		mux.Handle("GET "+one.route, d.Guard(p.page(one.name, one.section, one.load)))
+	}
 	mux.HandleFunc("/", p.missing)
 	return mux, nil
 }
@@ -53,39 +73,73 @@ func (d *Dashboard) Handler() (http.Handler, error) {
 type pages struct {
 	*Dashboard
 	templates *template.Template
+	counts    fresh[graph.Overview]
+	mapped    fresh[graph.Coverage]
+}
+
+// content is what one page shows.
+type content struct {
+	Title string
+	Data  any
+}
+
+// view is a page with what surrounds it.
+type view struct {
+	content
+	Section string
+	Nav     []link
+	Notice  string
+	Now     time.Time
+}
+
+type link struct{ Name, Path, Section string }
+
+var nav = []link{
+	{"Overview", "/", "overview"}, {"Findings", "/findings", "findings"}, {"Fixes", "/fixes", "fixes"}, {"Coverage", "/coverage", "coverage"},
+	{"Runs", "/runs", "runs"}, {"Parked", "/parked", "parked"}, {"Readiness", "/readiness", "readiness"},
 }
 
 // policy allows our own style sheet and nothing else.
 const policy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
-func (p *pages) page(name string, load func(*http.Request) (any, error)) http.Handler {
+func (p *pages) page(name, section string, load func(*http.Request) (content, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		data, err := load(r)
+		c, err := load(r)
 		switch {
 		case errors.Is(err, graph.ErrNotFound):
-			p.render(w, r, http.StatusNotFound, "message", message{"Not found", "Nothing in the graph has this name. It may have been renamed or removed."})
+			p.say(w, r, http.StatusNotFound, "Not found", "Nothing in the graph has this name. It may have been renamed or removed.")
 		case errors.As(err, new(badRequest)):
-			p.render(w, r, http.StatusBadRequest, "message", message{"That filter does not exist", err.Error()})
+			p.say(w, r, http.StatusBadRequest, "That address asks for something that does not exist", err.Error())
 		case err != nil:
 			p.Log.ErrorContext(r.Context(), "page failed", "path", r.URL.Path, "reason", err)
-			p.render(w, r, http.StatusInternalServerError, "message", message{"The graph does not answer", "Try again in a moment; the health page of the API names the part that is down."})
+			p.say(w, r, http.StatusInternalServerError, "The graph does not answer", "Try again in a moment. The page Readiness names the part that is down; the log has the reason.")
 		default:
-			p.render(w, r, http.StatusOK, name, data)
+			p.render(w, r, http.StatusOK, name, view{content: c, Section: section})
 		}
 	})
 }
 
-type message struct{ Title, Text string }
-
 type badRequest struct{ error }
 
-func (p *pages) missing(w http.ResponseWriter, r *http.Request) {
-	p.render(w, r, http.StatusNotFound, "message", message{"No such page", "There is no page at " + r.URL.Path + "."})
+// say shows a page that holds one message.
+func (p *pages) say(w http.ResponseWriter, r *http.Request, status int, title, text string) {
+	p.render(w, r, status, "message", view{content: content{title, text}})
 }
 
-func (p *pages) render(w http.ResponseWriter, r *http.Request, status int, name string, data any) {
+func (p *pages) missing(w http.ResponseWriter, r *http.Request) {
+	p.say(w, r, http.StatusNotFound, "No such page", "There is no page at "+r.URL.Path+".")
+}
+
+// notices are what an action that came back here says.
+var notices = map[string]string{
+	"done":   "Done. What follows from it shows here within seconds.",
+	"failed": "That did not work. The log has the reason; nothing was changed.",
+}
+
+func (p *pages) render(w http.ResponseWriter, r *http.Request, status int, name string, v view) {
+	v.Nav, v.Now, v.Notice = nav, p.Now(), notices[r.URL.Query().Get("notice")]
 	var b strings.Builder
-	if err := p.templates.ExecuteTemplate(&b, name, data); err != nil {
+	if err := p.templates.ExecuteTemplate(&b, name, v); err != nil {
 		p.Log.ErrorContext(r.Context(), "page does not render", "page", name, "reason", err)
 		http.Error(w, "this page does not render; the log has the reason", http.StatusInternalServerError)
 		return
@@ -94,107 +148,25 @@ func (p *pages) render(w http.ResponseWriter, r *http.Request, status int, name 
 	h.Set("Content-Type", "text/html; charset=utf-8")
 	h.Set("Content-Security-Policy", policy)
 	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Referrer-Policy", "no-referrer")
+	h.Set("Referrer-Policy", "same-origin")
 	h.Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(b.String())) // a browser that has gone away needs no answer
 }
 
-func (p *pages) style(w http.ResponseWriter, r *http.Request) {
-	w.Header().Set("Cache-Control", "max-age=300")
-	http.ServeFileFS(w, r, files, "style.css")
-}
-
-// listing is the first page.
-type listing struct {
-	Filter  graph.Filter
-	Query   url.Values
-	Groups  []group
-	Next    string
-	Tiers   []graph.Tier
-	Factors []graph.Factor
-	Kinds   []graph.AlertKind
-	States  []graph.AlertState
-	Name    string // of the repository filtered by
-}
-
-type group struct {
-	Tier  graph.Tier
-	Items []graph.Summary
-}
-
-func (p *pages) list(r *http.Request) (any, error) {
-	q := r.URL.Query()
-	f, err := p.Filter(q)
-	if err != nil {
-		return nil, badRequest{err}
+func (p *pages) file(name string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Cache-Control", "max-age=300")
+		w.Header().Set("X-Content-Type-Options", "nosniff")
+		http.ServeFileFS(w, r, files, name)
 	}
-	name := q.Get("repository")
-	if name != "" {
-		if f.Repository, err = p.graph().RepositoryNamed(r.Context(), name); err != nil {
-			return nil, err
-		}
-	}
-	f.Limit = 100
-	items, cursor, err := graph.Worklist(r.Context(), p.Store, f)
-	if err != nil {
-		return nil, err
-	}
-	l := listing{Filter: f, Query: q, Groups: grouped(items), Tiers: graph.Tiers[:], Factors: graph.Factors[:], Kinds: append(graph.AlertKinds[:], graph.RuntimeKind),
-		States: []graph.AlertState{graph.Fixed, graph.Dismissed, graph.AllStates}, Name: name}
-	if cursor != "" {
-		q.Set("cursor", cursor)
-		l.Next = "/?" + q.Encode()
-	}
-	return l, nil
-}
-
-func grouped(items []graph.Summary) []group {
-	var gs []group
-	for _, s := range items {
-		if len(gs) == 0 || gs[len(gs)-1].Tier != s.Tier {
-			gs = append(gs, group{Tier: s.Tier})
-		}
-		gs[len(gs)-1].Items = append(gs[len(gs)-1].Items, s)
-	}
-	return gs
 }
 
 func (p *pages) graph() graph.Graph { return graph.Graph{Store: p.Store} }
 
-func (p *pages) finding(r *http.Request) (any, error) {
-	return p.graph().Finding(r.Context(), graph.FindingID(r.PathValue("id")))
-}
-
-func (p *pages) repository(r *http.Request) (any, error) {
-	id, err := p.graph().RepositoryNamed(r.Context(), r.PathValue("owner")+"/"+r.PathValue("name"))
-	if err != nil {
-		return nil, err
+func (p *pages) rule() *decision.Policy {
+	if p.Policy != nil {
+		return p.Policy()
 	}
-	return p.graph().Repository(r.Context(), id)
+	return decision.DefaultPolicy()
 }
-
-func (p *pages) artifact(r *http.Request) (any, error) {
-	d, err := graph.ParseDigest(r.PathValue("digest"))
-	if err != nil {
-		return nil, badRequest{err}
-	}
-	return p.graph().Artifact(r.Context(), d)
-}
-
-func (p *pages) workload(r *http.Request) (any, error) {
-	return p.graph().Workload(r.Context(), graph.WorkloadID(r.PathValue("id")))
-}
-
-func day(t time.Time) string {
-	if t.IsZero() {
-		return ""
-	}
-	return t.UTC().Format("2 Jan 2006")
-}
-
-func short(d graph.Digest) string { return d.Short() }
-
-func words(s any) string { return strings.NewReplacer("_", " ", "-", " ").Replace(fmt.Sprint(s)) }
-
-func (d *Dashboard) overdue(t time.Time) bool { return !t.IsZero() && t.Before(d.Now()) }

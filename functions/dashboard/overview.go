@@ -1,0 +1,146 @@
+package dashboard
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+
+	"throughline/shared/graph"
+)
+
+// overview is the first page.
+type overview struct {
+	graph.Overview
+	Funnel []bar
+	Tiers  []tierRow
+	First  []graph.Fix // the three to fix this week
+	Due    int
+	Late   int
+	Mapped graph.Coverage
+}
+
+// bar is one step of the funnel. Width is in twentieths of the widest.
+type bar struct {
+	Name, Text, Link string
+	Count, Width     int
+}
+
+type tierRow struct {
+	Tier         graph.Tier
+	Count, Width int
+	Due, Late    int
+}
+
+func (p *pages) count(ctx context.Context) (graph.Overview, error) {
+	return p.counts.get(ctx, p.Now(), func(ctx context.Context) (graph.Overview, error) { return graph.TakeOverview(ctx, p.Store, p.Now()) })
+}
+
+func (p *pages) cover(ctx context.Context) (graph.Coverage, error) {
+	return p.mapped.get(ctx, p.Now(), func(ctx context.Context) (graph.Coverage, error) { return graph.TakeCoverage(ctx, p.Store, p.Now()) })
+}
+
+func (p *pages) overview(r *http.Request) (content, error) {
+	o, err := p.count(r.Context())
+	if err != nil {
+		return content{}, err
+	}
+	c, err := p.cover(r.Context())
+	if err != nil {
+		return content{}, err
+	}
+	v := overview{Overview: o, Mapped: c, First: first(o.Fixes)}
+	v.Funnel = []bar{
+		{"All open findings", "every alert and runtime finding that nobody closed", "/findings", o.Open, share(o.Open, o.Open)},
+		{"Deployed", "a workload runs the code", "", o.Deployed, share(o.Deployed, o.Open)},
+		{"Exposed", "and that workload is reachable from the internet", "/findings?risk=internet-exposed", o.Exposed, share(o.Exposed, o.Open)},
+		{"Urgent", "and the rule puts it at P0 or P1", "/findings?risk=internet-exposed&tier=P0", o.Urgent, share(o.Urgent, o.Open)},
+	}
+	most := 0
+	for _, n := range o.Tiers {
+		most = max(most, n)
+	}
+	for _, t := range graph.Tiers {
+		v.Tiers = append(v.Tiers, tierRow{t, o.Tiers[t], share(o.Tiers[t], most), o.DueSoon[t], o.Overdue[t]})
+		v.Due += o.DueSoon[t]
+		v.Late += o.Overdue[t]
+	}
+	return content{"What matters in production", v}, nil
+}
+
+// share is n of all in twentieths; what is there is seen.
+func share(n, all int) int {
+	if n == 0 || all == 0 {
+		return 0
+	}
+	return max(1, n*20/all)
+}
+
+// first are the three most urgent fixes that are open.
+func first(fixes []graph.Fix) []graph.Fix {
+	var top []graph.Fix
+	for _, f := range fixes {
+		if f.Open > 0 && f.Tier != "" && len(top) < 3 {
+			top = append(top, f)
+		}
+	}
+	return top
+}
+
+// fixList is the page of remediations.
+type fixList struct {
+	Items    []graph.Fix
+	Statuses []statusCount
+	Status   string
+	Total    int
+	Next     string
+}
+
+type statusCount struct {
+	Status string
+	Count  int
+}
+
+// perPage is how many fixes a page shows.
+const perPage = 100
+
+func (p *pages) fixes(r *http.Request) (content, error) {
+	o, err := p.count(r.Context())
+	if err != nil {
+		return content{}, err
+	}
+	status := r.URL.Query().Get("status")
+	l := fixList{Status: status}
+	for s, n := range o.Statuses {
+		l.Statuses = append(l.Statuses, statusCount{s, n})
+	}
+	slices.SortFunc(l.Statuses, func(a, b statusCount) int { return cmp.Or(b.Count-a.Count, cmp.Compare(a.Status, b.Status)) })
+	all := slices.DeleteFunc(slices.Clone(o.Fixes), func(f graph.Fix) bool {
+		return status != "" && cmp.Or(f.Status, string(graph.StatusOpen)) != status
+	})
+	l.Total = len(all)
+	from, err := offset(r.URL.Query().Get("from"), len(all))
+	if err != nil {
+		return content{}, err
+	}
+	l.Items = all[from:min(from+perPage, len(all))]
+	if from+perPage < len(all) {
+		q := r.URL.Query()
+		q.Set("from", strconv.Itoa(from+perPage))
+		l.Next = "/fixes?" + q.Encode()
+	}
+	return content{"Fixes", l}, nil
+}
+
+func offset(raw string, all int) (int, error) {
+	if raw == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(raw)
+	if err != nil || n < 0 {
+		return 0, badRequest{fmt.Errorf("from: %q is not a number", raw)}
+	}
+	return min(n, all), nil
+}
