@@ -32,17 +32,18 @@ type conn struct {
 	links   int
 	lastSet time.Time
 
-	mu       sync.Mutex
-	out      []byte
-	channels map[uint16]*session // written by the reader, read under mu by others
-	replies  map[string]*link    // receivers of answers by their address
-	peerMax  int
-	beat     time.Duration // between two signs of life
-	last     bool          // nothing is written after what is in out
-	wake     chan struct{}
-	queued   atomic.Int64
-	stalled  atomic.Bool
-	ended    chan struct{} // the writer has stopped
+	mu        sync.Mutex
+	out       []byte
+	confirmed confirmation
+	channels  map[uint16]*session // written by the reader, read under mu by others
+	replies   map[string]*link    // receivers of answers by their address
+	peerMax   int
+	beat      time.Duration // between two signs of life
+	last      bool          // nothing is written after what is in out
+	wake      chan struct{}
+	queued    atomic.Int64
+	stalled   atomic.Bool
+	ended     chan struct{} // the writer has stopped
 }
 
 func newConn(s *Server, nc net.Conn) *conn {

@@ -26,6 +26,30 @@ func (c *conn) add(kind byte, channel uint16, p amqp.Performative) {
 	c.grown(len(c.out) - n)
 }
 
+// confirmation is an accepted disposition at the end of what is to be written.
+type confirmation struct {
+	at, end     int // where its frame stands in out
+	channel     uint16
+	first, last uint32
+}
+
+// confirm tells a sending client that its delivery was accepted. Confirmations of neighbours that leave together
+// become one frame. mu is held.
+func (c *conn) confirm(channel uint16, id uint32) {
+	if c.last {
+		return
+	}
+	k := confirmation{at: len(c.out), channel: channel, first: id, last: id}
+	if p := c.confirmed; p.end == len(c.out) && p.at < p.end && p.channel == channel && p.last+1 == id {
+		k.at, k.first = p.at, p.first
+	}
+	n := len(c.out)
+	c.out = amqp.AppendFrame(c.out[:k.at], amqp.FrameAMQP, channel, &amqp.Disposition{Receiver: true, First: k.first, Last: k.last, Settled: true, State: amqp.Accepted{}})
+	k.end = len(c.out)
+	c.confirmed = k
+	c.grown(k.end - n)
+}
+
 func (c *conn) raw(b []byte) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -81,7 +105,7 @@ func (c *conn) write() {
 		}
 		c.mu.Lock()
 		b, last, pause := c.out, c.last, c.beat
-		c.out = spare[:0]
+		c.out, c.confirmed = spare[:0], confirmation{}
 		c.mu.Unlock()
 		if !c.send(b) || last {
 			return

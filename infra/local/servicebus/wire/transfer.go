@@ -110,12 +110,12 @@ func (l *link) messages(t *amqp.Transfer, payload []byte) ([]broker.Incoming, er
 func (l *link) accept(t *amqp.Transfer, err error) {
 	l.s.c.mu.Lock()
 	defer l.s.c.mu.Unlock()
-	if !t.Settled && !l.detached {
-		d := &amqp.Disposition{Receiver: true, First: t.DeliveryID, Last: t.DeliveryID, Settled: true, State: amqp.Accepted{}}
-		if err != nil {
-			d.State = amqp.Rejected{Error: errorOf(broker.AsFault(err))}
-		}
-		l.s.add(d)
+	switch {
+	case t.Settled || l.detached || l.s.ended:
+	case err == nil:
+		l.s.c.confirm(l.s.channel, t.DeliveryID)
+	default:
+		l.s.add(&amqp.Disposition{Receiver: true, First: t.DeliveryID, Last: t.DeliveryID, Settled: true, State: amqp.Rejected{Error: errorOf(broker.AsFault(err))}})
 	}
 	l.addCredit()
 }

@@ -376,3 +376,56 @@ func TestDropCutsConnections(t *testing.T) {
 		t.Errorf("heard %#v", x)
 	}
 }
+
+func TestConfirmationsOfNeighboursBecomeOne(t *testing.T) {
+	c := newConn(serve(t), nil)
+	c.confirm(1, 5)
+	c.confirm(1, 6)
+	c.confirm(1, 7)
+	c.confirm(1, 9)
+	c.confirm(2, 10)
+	c.post(2, &amqp.End{})
+	c.confirm(2, 11)
+	if int(c.queued.Load()) != len(c.out) {
+		t.Errorf("%d bytes are counted, %d are there", c.queued.Load(), len(c.out))
+	}
+	r := &amqp.FrameReader{R: bytes.NewReader(c.out), Max: maxFrameSize}
+	var got []string
+	for {
+		f, err := r.Read()
+		if err != nil {
+			break
+		}
+		p, err := amqp.ParsePerformative(f.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d, ok := p.(*amqp.Disposition); ok {
+			got = append(got, fmt.Sprintf("%d:%d-%d", f.Channel, d.First, d.Last))
+		}
+	}
+	if s := strings.Join(got, " "); s != "1:5-7 1:9-9 2:10-10 2:11-11" {
+		t.Errorf("confirmed %s", s)
+	}
+}
+
+func TestSendersAreDetachedWhenWhatTheySentIsSettled(t *testing.T) {
+	s := serve(t)
+	p := dial(t, s).enter("all", amqp.Open{}).begin(0, 1000).sender(1, "Q").sender(2, "s")
+	p.transfer(1, 0, message(1))
+	p.accepted()
+	s.DetachSenders("q")
+	if d := expect[*amqp.Detach](p); d.Handle != 1 || d.Error == nil || d.Error.Condition != "amqp:link:detach-forced" {
+		t.Errorf("detach %+v", d)
+	}
+	p.transfer(1, 1, message(1)) // was on its way
+	p.say(0, &amqp.Detach{Handle: 1, Closed: true}, &amqp.Flow{Echo: true})
+	expect[*amqp.Flow](p)
+	q, err := s.Broker.Find("q")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := s.Broker.Peek(q, 0, 10, nil); err != nil || len(got) != 1 {
+		t.Errorf("%d messages, %v", len(got), err)
+	}
+}
