@@ -123,30 +123,24 @@ func (b *Budget) write(ctx context.Context, a Ask, etag string, l graph.Ledger, 
 	return b.Store.Write(ctx, append(writes, w)...)
 }
 
-// passOver gives those before one a little time to come, and takes out who did not come in time.
+// passOver gives those before one a little time to come, and takes out of the head of the line who did not come in time.
 func (b *Budget) passOver(ctx context.Context, a Ask, ledger graph.Versioned[graph.Ledger], now time.Time) error {
-	l := ledger.Value
-	var changed []stretched
-	for _, name := range slices.Sorted(maps.Keys(l.Waiting)) {
-		if name > graph.Stretch(a.Tier, a.Score) {
-			break
-		}
-		line, err := graph.Get[graph.Line](ctx, b.Store, graph.QueueKey(a.Installation, name))
-		if err != nil {
-			return err
-		}
-		waits := graph.Line{Waits: slices.Clone(line.Value.Waits)}
-		if waits.Sweep(now, late) > 0 || len(waits.Waits) != l.Waiting[name] {
-			changed = append(changed, stretched{name, line.ETag, waits})
-		}
+	names := slices.Sorted(maps.Keys(ledger.Value.Waiting))
+	if len(names) == 0 || names[0] > graph.Stretch(a.Tier, a.Score) {
+		return b.stay(ctx, a, ledger, now)
 	}
-	if len(changed) > 0 {
-		if err := b.write(ctx, a, ledger.ETag, l, changed...); err != nil {
-			return err
-		}
-		return graph.ErrStale // ask again with the shorter line
+	line, err := graph.Get[graph.Line](ctx, b.Store, graph.QueueKey(a.Installation, names[0]))
+	if err != nil {
+		return err
 	}
-	return b.stay(ctx, a, ledger, now)
+	waits := graph.Line{Waits: slices.Clone(line.Value.Waits)}
+	if waits.Sweep(now, late) == 0 && len(waits.Waits) == ledger.Value.Waiting[names[0]] {
+		return b.stay(ctx, a, ledger, now)
+	}
+	if err := b.write(ctx, a, ledger.ETag, ledger.Value, stretched{names[0], line.ETag, waits}); err != nil {
+		return err
+	}
+	return graph.ErrStale // ask again with the shorter line
 }
 
 // stay puts one into the line although something is free: those before it have been told to come and will.
