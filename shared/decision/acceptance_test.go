@@ -165,15 +165,41 @@ func TestVEX(t *testing.T) {
 }
 
 func TestReadVEXRefuses(t *testing.T) {
-	for name, text := range map[string]string{
-		"no JSON":     "{",
-		"no OpenVEX":  `{"@context":"https://example.com","author":"ours"}`,
-		"no author":   `{"@context":"https://openvex.dev/ns/v0.2.0"}`,
-		"an array":    `[]`,
-		"no document": ``,
+	good := string(vexText("ours", justified))
+	for text, want := range map[string]string{
+		"{": "read VEX document 1: ",
+		"":  "read VEX document 1: ",
+		`{"@context":"https://example.com","author":"ours"}`:                                                   `read VEX document 1: context "https://example.com" is not OpenVEX`,
+		strings.Replace(good, `"author":"ours",`, "", 1):                                                       "read VEX document 1: no author",
+		strings.Replace(good, `"timestamp":"2026-08-01T00:00:00Z",`, "", 1):                                    "read VEX document 1: no timestamp",
+		strings.Replace(good, `"timestamp":"2026-08-01T00:00:00Z",`, `"timestamp":"0001-01-01T00:00:00Z",`, 1): "read VEX document 1: no timestamp",
 	} {
-		if _, err := ReadVEX([]byte(text)); err == nil {
-			t.Errorf("%s is read", name)
+		_, err := ReadVEX([]byte(good), []byte(text))
+		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.HasSuffix(want, ": ") == (err.Error() == want) || strings.Contains(err.Error(), "%") {
+			t.Errorf("%q: %v, want %q", text, err, want)
+		}
+	}
+}
+
+// A statement speaks at its own time: its last update, its timestamp, else those of the document.
+func TestStatementTime(t *testing.T) {
+	p := DefaultPolicy()
+	p.Acceptance.VEXAuthors = []string{"ours"}
+	plain := strings.Replace(justified, `,"timestamp":"2026-08-02T00:00:00Z"`, "", 1)
+	zero := strings.Replace(justified, "2026-08-02", "0001-01-01", 1)
+	updated := strings.Replace(justified, `"timestamp"`, `"last_updated":"2026-08-09T00:00:00Z","timestamp"`, 1)
+	document := strings.Replace(string(vexText("ours", plain)), `"version":1`, `"last_updated":"2026-08-05T02:00:00+02:00","version":1`, 1)
+	for text, want := range map[string]string{
+		string(vexText("ours", plain)): "2026-08-01", string(vexText("ours", zero)): "2026-08-01", string(vexText("ours", justified)): "2026-08-02",
+		string(vexText("ours", updated)): "2026-08-09", document: "2026-08-05",
+	} {
+		s, err := ReadVEX([]byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f := s.About(VEXSubject{Vulnerabilities: []string{"CVE-2026-1"}, Products: []string{"pkg:oci/api"}}, p)
+		if got := f.At.Format(time.RFC3339); got != want+"T00:00:00Z" {
+			t.Errorf("%s: %s, want %s", text, got, want)
 		}
 	}
 }

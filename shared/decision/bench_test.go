@@ -31,12 +31,12 @@ func BenchmarkExplain(b *testing.B) {
 	}
 }
 
-// The fired rules are the one thing a decision allocates, and nothing else does.
-func TestDecideAllocatesOnce(t *testing.T) {
+// A decision allocates its list of rules, and the few letters of "R8/" or "+triage".
+func TestDecideAllocatesLittle(t *testing.T) {
 	p := DefaultPolicy()
 	for _, x := range workedExamples {
 		in := given(x.kind, x.in)
-		if n := testing.AllocsPerRun(100, func() { Decide(in, p) }); n > 1 {
+		if n := testing.AllocsPerRun(100, func() { Decide(in, p) }); n > 2 {
 			t.Errorf("%s: %v allocations", x.name, n)
 		}
 	}

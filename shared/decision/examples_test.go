@@ -166,6 +166,9 @@ func TestTable(t *testing.T) {
 		{"no", "yes", "yes", "total", graph.P0, "3d"},
 		{"yes", "yes", "yes", "total", graph.P0, "3d+triage"},
 	}
+	if TableVersion != "cisa_bod_26_04 1.0.0" {
+		t.Errorf("these are the rows of 1.0.0, the table is %s", TableVersion)
+	}
 	p := DefaultPolicy()
 	p.RulesOff = []string{"R2", "R3", "R4", "R5", "R6", "R7"}
 	for i, r := range rows {

@@ -226,6 +226,37 @@ func TestValuesOutsideTheListsAreUnknown(t *testing.T) {
 	}
 }
 
+func TestSecret(t *testing.T) {
+	p := DefaultPolicy()
+	for words, want := range map[string]string{
+		"validity=active": "P0 S1 3d", "validity=active leaked=yes": "P0 S1 3d+triage", "validity=active sensitive=yes": "P0 S1 3d",
+		"validity=unknown": "P2 S2 60d", "": "P2 S2 60d", "leaked=yes": "P1 S2 14d", "sensitive=yes": "P1 S2 14d", "critical=yes": "P1 S2 14d",
+		"sensitive=yes critical=yes": "P1 S2 14d", "leaked=yes critical=yes": "P0 S2 3d", "lateral=yes internet=yes": "P2 S2 60d",
+		"validity=inactive": "P4 S3 none", "validity=inactive leaked=yes sensitive=yes": "P4 S3 none",
+	} {
+		if d := Decide(given(Secret, words), p); string(d.Tier)+" "+d.Rule+" "+d.Due != want {
+			t.Errorf("%q: %s %s %s, want %s", words, d.Tier, d.Rule, d.Due, want)
+		}
+	}
+}
+
+// Each rule inside R8, one tier slower and without triage.
+func TestUnknownDeployment(t *testing.T) {
+	p := DefaultPolicy()
+	for words, want := range map[string]string{
+		"kev=yes automatable=yes impact=total": "P1 R8/R1 14d", "automatable=no impact=partial severity=low": "P4 R8/R1 none",
+		"severity=low": "P3 R8/R1u upgrade", "epss=0.2 automatable=no impact=partial internet=yes lateral=yes": "P1 R8/R2 14d",
+		"kev=yes automatable=no impact=partial critical=yes": "P1 R8/R3 14d", "automatable=no impact=partial internet=yes lateral=yes": "P2 R8/R4 60d",
+		"epss=0.2 automatable=no impact=partial lateral=yes": "P2 R8/R5 60d", "automatable=no impact=partial lateral=yes": "P3 R8/R6 upgrade",
+		"epss=0.2 automatable=no impact=partial severity=low": "P3 R8/R7 upgrade",
+	} {
+		d := Decide(given(Vuln, "running=unknown "+words), p)
+		if string(d.Tier)+" "+d.Rule+" "+d.Due != want || d.Triage || d.Fired[len(d.Fired)-1] != (Fired{"R8", d.Tier}) {
+			t.Errorf("%q: %s %s %s %v, want %s", words, d.Tier, d.Rule, d.Due, d.Fired, want)
+		}
+	}
+}
+
 // Code is decided without a threat, and gives total control by its weakness only.
 func TestCode(t *testing.T) {
 	p := DefaultPolicy()

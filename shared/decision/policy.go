@@ -228,13 +228,10 @@ func (n *NoFix) at(t graph.Tier) *[]string {
 
 func (p *Policy) due(t graph.Tier, triage bool) string {
 	due := p.rule(t).Due
-	switch {
-	case !triage:
-		return due
-	case due == "3d":
-		return "3d+triage"
+	if triage {
+		due += "+triage"
 	}
-	return due + "+triage"
+	return due
 }
 
 // on tells whether a rule is switched on.

@@ -59,7 +59,8 @@ func publish(h []TierChange, now time.Time, hold time.Duration) graph.Tier {
 		if tier != "" && !end.After(now.Add(-hold)) {
 			return tier
 		}
-		if tier == "" || c.Tier.MoreUrgent(tier) {
+		// Any tier is more urgent than none.
+		if c.Tier.MoreUrgent(tier) {
 			tier = c.Tier
 		}
 		latest := end.IsZero()

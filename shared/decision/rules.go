@@ -99,27 +99,12 @@ func (f *facts) judgeAbsent(v *verdict) {
 	v.gives("R9", graph.P4)
 }
 
-// slower is R8: nobody knows whether it runs.
+// slower is R8: nobody knows whether it runs. The table gives P3 at worst, so there is a slower tier.
 func (v *verdict) slower() {
-	v.tier = graph.Tiers[min(v.tier.Rank()+1, len(graph.Tiers)-1)]
-	v.rule = unknownDeployment(v.rule)
+	v.tier = graph.Tiers[v.tier.Rank()+1]
+	v.rule = "R8/" + v.rule
 	v.triage = false
 	v.add("R8", v.tier)
-}
-
-// unknownDeployment names R8 with its inner rule, without building a string for each decision.
-func unknownDeployment(inner string) string {
-	switch inner {
-	case "R1":
-		return "R8/R1"
-	case "R1u":
-		return "R8/R1u"
-	case "R2":
-		return "R8/R2"
-	case "R3":
-		return "R8/R3"
-	}
-	return "R8/" + inner
 }
 
 func (f *facts) judgeSecret(v *verdict) {

@@ -262,3 +262,33 @@ func TestCausesAreStored(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestCompact(t *testing.T) {
+	hold := DefaultPolicy().Hold()
+	h := []TierChange{{At: onDay(12), Tier: graph.P3}, {At: onDay(0), Tier: graph.P2}, {At: onDay(10), Tier: graph.P1}}
+	for n, want := range map[int][]int{11: {0, 10, 12}, 23: {0, 10, 12}, 24: {10, 12}, 25: {10, 12}, 26: {12}, 99: {12}} {
+		var got []int
+		for _, c := range Compact(h, onDay(n), hold) {
+			got = append(got, int(c.At.Sub(epoch)/day))
+		}
+		if !cmp.Equal(want, got) {
+			t.Errorf("day %d: left %v, want %v", n, got, want)
+		}
+	}
+	if got := Compact(nil, epoch, hold); len(got) > 0 {
+		t.Errorf("of nothing: %v", got)
+	}
+}
+
+func TestSince(t *testing.T) {
+	hold := DefaultPolicy().Hold()
+	h := []TierChange{{At: onDay(12), Tier: graph.P3}, {At: onDay(0), Tier: graph.P3}, {At: onDay(10), Tier: graph.P1}}
+	for n, want := range map[int]string{0: "2026-09-01", 9: "2026-09-01", 10: "2026-09-11", 25: "2026-09-11", 26: "2026-09-27", 60: "2026-09-27"} {
+		if got := PublishedAt(h, onDay(n), hold).Since; got != want {
+			t.Errorf("day %d: since %s, want %s", n, got, want)
+		}
+	}
+	if want := onDay(12); !h[0].At.Equal(want) {
+		t.Error("the history that was asked about is put in order")
+	}
+}

@@ -14,7 +14,8 @@ type Statements struct {
 	docs []*vex.VEX
 }
 
-// ReadVEX reads OpenVEX documents as JSON. A document that is no OpenVEX, or names no author, is an error.
+// ReadVEX reads OpenVEX documents as JSON. A document that is no OpenVEX, or names no author or
+// no time, is an error.
 func ReadVEX(texts ...[]byte) (Statements, error) {
 	var s Statements
 	for i, text := range texts {
@@ -26,6 +27,8 @@ func ReadVEX(texts ...[]byte) (Statements, error) {
 			return Statements{}, fmt.Errorf("read VEX document %d: context %q is not OpenVEX", i, doc.Context)
 		case doc.Author == "":
 			return Statements{}, fmt.Errorf("read VEX document %d: no author", i)
+		case doc.Timestamp == nil || doc.Timestamp.IsZero():
+			return Statements{}, fmt.Errorf("read VEX document %d: no timestamp", i)
 		}
 		s.docs = append(s.docs, doc)
 	}
@@ -45,7 +48,6 @@ type VEXSubject struct {
 // impact statement alone changes nothing; its source says so. Of statements of one time the cautious one counts.
 func (s Statements) About(about VEXSubject, p *Policy) Fact {
 	var best Fact
-	found := false
 	for _, doc := range s.docs {
 		if !slices.Contains(p.Acceptance.VEXAuthors, doc.Author) {
 			continue
@@ -56,8 +58,8 @@ func (s Statements) About(about VEXSubject, p *Policy) Fact {
 				continue
 			}
 			f := stated(doc, stmt)
-			if !found || f.At.After(best.At) || f.At.Equal(best.At) && best.Value == NotAffected {
-				best, found = f, true
+			if f.At.After(best.At) || f.At.Equal(best.At) && best.Value == NotAffected {
+				best = f
 			}
 		}
 	}
@@ -97,10 +99,10 @@ func stated(doc *vex.VEX, stmt *vex.Statement) Fact {
 
 // statedAt: a statement without a time of its own has that of its document.
 func statedAt(doc *vex.VEX, stmt *vex.Statement) time.Time {
-	for _, t := range []*time.Time{stmt.LastUpdated, stmt.Timestamp, doc.LastUpdated, doc.Timestamp} {
+	for _, t := range []*time.Time{stmt.LastUpdated, stmt.Timestamp, doc.LastUpdated} {
 		if t != nil && !t.IsZero() {
 			return t.UTC()
 		}
 	}
-	return time.Time{}
+	return doc.Timestamp.UTC()
 }

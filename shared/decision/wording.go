@@ -25,6 +25,7 @@ const MissedUpgrade = "missed an upgrade"
 // inputs that were explained. It names only this one change; two together may give something else.
 func (f Flip) Text(in Inputs) string { return f.condition(&in) + " → " + string(f.Tier) }
 
+// condition finds words for every flip that Explain gives.
 func (f Flip) condition(in *Inputs) string {
 	what := f.Fact + " " + f.To
 	switch {
@@ -33,10 +34,7 @@ func (f Flip) condition(in *Inputs) string {
 	case what == "running no" && in.Running.Value != "yes":
 		return "if it does not run"
 	}
-	if text, found := flipTexts[what]; found {
-		return text
-	}
-	return "if " + f.Fact + " becomes " + f.To
+	return flipTexts[what]
 }
 
 var flipTexts = map[string]string{
