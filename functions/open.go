@@ -245,7 +245,7 @@ func (h *house) access() api.Access {
 }
 
 func (h *house) api() (http.Handler, error) {
-	a := &api.API{Store: h.store, Letters: letters{h.bus}, Publish: h.bus.Publish, Resync: h.resyncStage().Start, Health: h.health, Access: h.access(), Log: h.log}
+	a := &api.API{Store: h.store, Letters: letters{h.bus}, Publish: h.bus.Publish, Resync: h.resyncStage().Start, Health: h.health, Access: h.access(), Policy: h.policyInForce, Now: now, Log: h.log}
 	return a.Handler(), nil
 }
 

@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"time"
 
+	"throughline/shared/decision"
 	"throughline/shared/event"
 	"throughline/shared/graph"
 )
@@ -48,6 +49,9 @@ type API struct {
 	// Health reports the parts; ok is false when one is down.
 	Health func(context.Context) (report any, ok bool)
 	Access Access
+	// Policy is the one in force.
+	Policy func() *decision.Policy
+	Now    func() time.Time
 	Log    *slog.Logger
 }
 
@@ -72,6 +76,9 @@ func (a *API) Handler() http.Handler {
 	read("/api/parked", a.parked)
 	act("/api/parked/{id}/replay", a.replay)
 	act("/api/resync", a.resync)
+	act("/api/plan", a.plan)
+	act("/api/findings/{id}/accept", a.accept)
+	act("/api/findings/{id}/reassess", a.reassess)
 	mux.HandleFunc("GET /api/health", a.health)
 	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
 		problem(w, http.StatusNotFound, "there is no "+r.Method+" "+r.URL.Path)
@@ -163,7 +170,11 @@ func (a *API) filter(ctx context.Context, q url.Values) (graph.Filter, error) {
 }
 
 func (a *API) finding(r *http.Request) (any, error) {
-	return a.graph().Finding(r.Context(), graph.FindingID(r.PathValue("id")))
+	id := graph.FindingID(r.PathValue("id"))
+	if at := r.URL.Query().Get("at"); at != "" {
+		return a.replayed(r, id, at)
+	}
+	return a.graph().Finding(r.Context(), id)
 }
 
 func (a *API) repositories(r *http.Request) (any, error) {

@@ -1,0 +1,152 @@
+package api
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"throughline/shared/decision"
+	"throughline/shared/event"
+	"throughline/shared/graph"
+)
+
+// name is how the API signs its events.
+const name = "/functions/api"
+
+// largestAsk is the largest body of an action but a policy.
+const largestAsk = 64 << 10
+
+// ask is what a person asks of a finding.
+type ask struct {
+	Until  string `json:"until"` // a day, 2026-12-31, or a time
+	Reason string `json:"reason"`
+}
+
+// readAsk takes JSON, or the fields of a form.
+func readAsk(r *http.Request) (ask, error) {
+	r.Body = http.MaxBytesReader(nil, r.Body, largestAsk)
+	var a ask
+	if strings.HasPrefix(r.Header.Get("Content-Type"), "application/x-www-form-urlencoded") {
+		if err := r.ParseForm(); err != nil {
+			return a, userError{http.StatusBadRequest, "the form cannot be read: " + err.Error()}
+		}
+		a = ask{r.PostForm.Get("until"), r.PostForm.Get("reason")}
+	} else if err := json.NewDecoder(r.Body).Decode(&a); err != nil {
+		return a, userError{http.StatusBadRequest, `send JSON like {"until":"2026-12-31","reason":"why"}: ` + err.Error()}
+	}
+	a.Reason = strings.TrimSpace(a.Reason)
+	return a, nil
+}
+
+// accept records that a finding may wait, as POST /api/findings/{id}/accept.
+func (a *API) accept(r *http.Request) (any, error) {
+	asked, err := readAsk(r)
+	if err != nil {
+		return nil, err
+	}
+	until, err := parseUntil(asked.Until)
+	if err != nil {
+		return nil, userError{http.StatusBadRequest, err.Error()}
+	}
+	who, _ := a.Access.Who(r) // Need has let the caller in
+	return a.change(r.Context(), graph.FindingID(r.PathValue("id")), func(f *graph.Finding) error {
+		return a.acceptIn(f, graph.Acceptance{By: who.Name, Reason: asked.Reason, At: a.Now(), Until: until})
+	})
+}
+
+// parseUntil reads a day, which ends at its end, or a time.
+func parseUntil(s string) (time.Time, error) {
+	if day, err := time.Parse(time.DateOnly, s); err == nil {
+		return day.Add(24*time.Hour - time.Second), nil
+	}
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return at, fmt.Errorf("until: %q is not a day like 2026-12-31", s)
+	}
+	return at.UTC(), nil
+}
+
+// acceptIn puts the acceptance into the finding, at the tier that it would have without one.
+func (a *API) acceptIn(f *graph.Finding, given graph.Acceptance) error {
+	if f.State != graph.Open || f.Decision == nil {
+		return userError{http.StatusConflict, fmt.Sprintf("finding %s is %s: only an open, decided finding can be accepted", f.ID, f.State)}
+	}
+	tier, err := bareTier(f.Decision)
+	if err != nil {
+		return err
+	}
+	given.Tier = tier
+	check := decision.Acceptance{By: given.By, Reason: given.Reason, At: given.At, Until: given.Until, Tier: given.Tier}
+	if err := check.Validate(a.Policy()); err != nil {
+		return userError{http.StatusUnprocessableEntity, err.Error()}
+	}
+	f.Acceptance = &given
+	return nil
+}
+
+// bareTier is the most urgent tier over the workloads, without acceptance and VEX.
+func bareTier(d *graph.Decision) (graph.Tier, error) {
+	tier := d.Tier
+	for i, w := range d.Workloads {
+		var e struct {
+			WithoutR0 graph.Tier `json:"without_r0"`
+		}
+		if err := json.Unmarshal(w.Explanation, &e); err != nil {
+			return "", fmt.Errorf("explanation of workload %s: %w", w.Workload, err)
+		}
+		if i == 0 || e.WithoutR0.MoreUrgent(tier) {
+			tier = e.WithoutR0
+		}
+	}
+	return tier, nil
+}
+
+// reassess ends the hold of a finding, as POST /api/findings/{id}/reassess: a person says that the lower tier need not
+// be waited for.
+func (a *API) reassess(r *http.Request) (any, error) {
+	asked, err := readAsk(r)
+	if err != nil {
+		return nil, err
+	}
+	who, _ := a.Access.Who(r)
+	return a.change(r.Context(), graph.FindingID(r.PathValue("id")), func(f *graph.Finding) error {
+		if f.Decision == nil || asked.Reason == "" {
+			return userError{http.StatusUnprocessableEntity, "a decided finding is reassessed, with a reason"}
+		}
+		d := *f.Decision
+		d.History = append(slices.Clone(d.History), graph.TierSpan{At: a.Now(), Tier: d.Tier, Cause: string(decision.Released), By: who.Name, Reason: asked.Reason})
+		f.Decision, f.Based = &d, graph.Basis{}
+		return nil
+	})
+}
+
+// change changes a finding and lets it be decided again.
+func (a *API) change(ctx context.Context, id graph.FindingID, edit func(*graph.Finding) error) (any, error) {
+	v, err := a.graph().Finding(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	now, _, err := graph.Update(ctx, a.Store, graph.FindingKey(v.Finding.Repository, id), graph.KindFinding, func(old graph.Versioned[graph.Finding]) (graph.Finding, bool, error) {
+		next := old.Value
+		if !old.Exists() {
+			return next, false, fmt.Errorf("finding %s: %w", id, graph.ErrNotFound)
+		}
+		err := edit(&next)
+		return next, err == nil, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	e, err := event.NewLag(name, event.Lag{Repository: now.Repository, Findings: []graph.FindingID{id}})
+	if err != nil {
+		return nil, err
+	}
+	if err := a.Publish(ctx, []event.Event{e}); err != nil {
+		return nil, err
+	}
+	return map[string]any{"finding": id, "acceptance": now.Acceptance}, nil
+}
