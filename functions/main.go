@@ -6,7 +6,7 @@
 // the contract between the stages. On these stand the adapters, which know one outside system each: shared/bus sends over
 // Service Bus, shared/cosmos stores in Cosmos DB, shared/customhandler speaks the Functions protocol, shared/github reads
 // and writes GitHub, shared/defender reads Azure and Microsoft Defender for Cloud, shared/provenance tells which
-// repository built an image. On top are the functions, one folder each, which never import each other: functions/ingest
+// repository built an image, shared/feeds what KEV, EPSS and Vulnrichment say of a vulnerability. On top are the functions, one folder each, which never import each other: functions/ingest
 // takes webhooks and CloudEvents in; functions/correlate ties what was observed into the graph; functions/prioritize
 // decides what lags; functions/assign opens and follows the one issue of each fix; functions/resync starts what is due;
 // functions/collect reads one page of one source; functions/api and functions/dashboard answer people.
@@ -51,6 +51,13 @@ var table = []struct {
 }
 
 func main() {
+	if len(os.Args) > 1 && os.Args[1] == "plan" {
+		if err := plan(os.Args[2:], os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	log := slog.New(customhandler.LogContext(slog.NewJSONHandler(os.Stdout, nil)))
 	if err := run(log); err != nil {
 		fmt.Fprintln(os.Stderr, "throughline: "+strings.ReplaceAll(err.Error(), "\n", "; "))
