@@ -86,35 +86,46 @@ func (s suite) run(ctx context.Context, dir string, only *regexp.Regexp, verbose
 		return report{}, err
 	}
 	t := &tester{suite: s, program: program, folder: folder, verbose: verbose}
-	rep := report{suite: s}
-	var live, serial, alone, units []string
+	k := s.sort(all, only)
+	rep := report{suite: s, results: k.missing}
+	rep.results = append(rep.results, t.units(ctx, k.units)...)
+	following := make(chan []result)
+	go func() { following <- t.each(ctx, k.serial, 1) }()
+	rep.results = append(rep.results, t.each(ctx, k.live, s.parallel)...)
+	rep.results = append(rep.results, <-following...)
+	for _, n := range k.alone {
+		rep.results = append(rep.results, t.alone(ctx, n))
+	}
+	return rep, ctx.Err()
+}
+
+// kinds are the tests of a suite by how they must be run.
+type kinds struct {
+	units, live, serial, alone []string
+	missing                    []result // live tests that the package does not have
+}
+
+func (s suite) sort(all []string, only *regexp.Regexp) kinds {
+	var k kinds
 	for _, n := range all {
 		switch {
 		case !only.MatchString(n):
 		case s.around[n] != nil:
-			alone = append(alone, n)
+			k.alone = append(k.alone, n)
 		case slices.Contains(s.serial, n):
-			serial = append(serial, n)
+			k.serial = append(k.serial, n)
 		case slices.Contains(s.live, n):
-			live = append(live, n)
+			k.live = append(k.live, n)
 		default:
-			units = append(units, n)
+			k.units = append(k.units, n)
 		}
 	}
 	for _, n := range s.live {
 		if only.MatchString(n) && !slices.Contains(all, n) {
-			rep.results = append(rep.results, result{name: n, verdict: "FAIL", reason: "the package has no such test", live: true})
+			k.missing = append(k.missing, result{name: n, verdict: "FAIL", reason: "the package has no such test", live: true})
 		}
 	}
-	rep.results = append(rep.results, t.units(ctx, units)...)
-	following := make(chan []result)
-	go func() { following <- t.each(ctx, serial, 1) }()
-	rep.results = append(rep.results, t.each(ctx, live, s.parallel)...)
-	rep.results = append(rep.results, <-following...)
-	for _, n := range alone {
-		rep.results = append(rep.results, t.alone(ctx, n))
-	}
-	return rep, ctx.Err()
+	return k
 }
 
 // compile builds the tests from the module cache, and returns the folder in which they must run.

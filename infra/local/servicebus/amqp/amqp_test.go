@@ -132,6 +132,7 @@ func TestHostileLengthsAreRefused(t *testing.T) {
 		"bytes left over in a list":     {0xc0, 3, 1, 0x40, 0x40},
 		"constructor that is none":      {0x99},
 		"string that is no UTF-8":       {0xa1, 1, 0xff},
+		"symbol that is no ASCII":       {0xa3, 1, 0x80},
 		"described values without end":  deep,
 		"nothing":                       {},
 		"uuid cut short":                {0x98, 1, 2},

@@ -215,10 +215,21 @@ func (r *Reader) variable(code byte, n int) any {
 		}
 		return string(b)
 	case codeSym8, codeSym32:
+		r.ascii(b)
 		return Symbol(b)
 	}
 	r.fail("constructor 0x%02x", code)
 	return nil
+}
+
+// ascii refuses a symbol that is none.
+func (r *Reader) ascii(b []byte) {
+	for _, c := range b {
+		if c >= 0x80 {
+			r.fail("symbol is not ASCII")
+			return
+		}
+	}
 }
 
 // body cuts the bytes of a list or map, and returns a reader over its elements and their number.
@@ -360,6 +371,8 @@ func (r *Reader) Skip() {
 		if b := r.take(r.size(code == codeStr32)); !utf8.Valid(b) {
 			r.fail("string is not UTF-8")
 		}
+	case code == codeSym8 || code == codeSym32:
+		r.ascii(r.take(r.size(code == codeSym32)))
 	case code>>4 == 0xa || code>>4 == 0xb:
 		r.take(r.size(code >= 0xb0))
 	case code == codeList8 || code == codeList32 || code == codeMap8 || code == codeMap32:

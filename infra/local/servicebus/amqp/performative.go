@@ -163,6 +163,7 @@ type Error struct {
 	Info        Map
 }
 
+// Error implements error.
 func (e *Error) Error() string { return string(e.Condition) + ": " + e.Description }
 
 // State is a delivery state: Accepted, Rejected, Released, Modified or Received.

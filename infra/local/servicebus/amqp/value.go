@@ -18,6 +18,7 @@ type Timestamp int64
 // UUID stands in RFC 4122 order, as AMQP writes it.
 type UUID [16]byte
 
+// String is the usual form, in lower case.
 func (u UUID) String() string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }

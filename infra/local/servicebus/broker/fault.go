@@ -8,6 +8,7 @@ type Fault struct {
 	Description string
 }
 
+// Error implements error.
 func (f *Fault) Error() string { return f.Condition + ": " + f.Description }
 
 // Faults that Service Bus gives.

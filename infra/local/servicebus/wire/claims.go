@@ -42,6 +42,7 @@ type Grant struct {
 // Refusal says why a token is not good.
 type Refusal string
 
+// Error implements error.
 func (r Refusal) Error() string { return string(r) }
 
 // Check judges a token of $cbs or of an HTTP header: a SAS token must be signed by a key; of any other token it

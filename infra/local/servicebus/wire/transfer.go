@@ -11,16 +11,9 @@ import (
 func (l *link) transfer(t *amqp.Transfer) error {
 	first := l.part == nil
 	if first {
-		if !t.HasDeliveryID {
-			return &broker.Fault{Condition: "amqp:not-allowed", Description: "A transfer began without a delivery-id."}
+		if err := l.begin(t); err != nil {
+			return err
 		}
-		if int32(l.limit-l.count) <= 0 {
-			return &broker.Fault{Condition: "amqp:link:transfer-limit-exceeded", Description: "A transfer came without credit."}
-		}
-		l.s.c.mu.Lock()
-		l.count++
-		l.s.c.mu.Unlock()
-		l.part = &amqp.Transfer{DeliveryID: t.DeliveryID, MessageFormat: t.MessageFormat, Settled: t.Settled}
 	}
 	switch {
 	case t.Aborted:
@@ -48,6 +41,21 @@ func (l *link) transfer(t *amqp.Transfer) error {
 	}
 	part.Settled = part.Settled || t.Settled
 	l.take(part, whole)
+	return nil
+}
+
+// begin checks the first frame of a message and takes its credit.
+func (l *link) begin(t *amqp.Transfer) error {
+	if !t.HasDeliveryID {
+		return &broker.Fault{Condition: "amqp:not-allowed", Description: "A transfer began without a delivery-id."}
+	}
+	l.s.c.mu.Lock()
+	defer l.s.c.mu.Unlock()
+	if int32(l.limit-l.count) <= 0 {
+		return &broker.Fault{Condition: "amqp:link:transfer-limit-exceeded", Description: "A transfer came without credit."}
+	}
+	l.count++
+	l.part = &amqp.Transfer{DeliveryID: t.DeliveryID, MessageFormat: t.MessageFormat, Settled: t.Settled}
 	return nil
 }
 
