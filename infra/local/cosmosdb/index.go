@@ -248,16 +248,23 @@ func (f *search) access() access {
 			a.prefix = p.Value.AppendKey(a.prefix)
 		}
 	}
-	if len(f.plan.Order) == 1 {
-		a.paths = append(a.paths, f.plan.Order[0].Path)
+	for _, o := range f.plan.Order {
+		a.paths = append(a.paths, o.Path)
 	}
 	return a
+}
+
+// indexable tells whether one walk over one index could answer the query: inside a partition, sorted in one direction.
+func (f *search) indexable() bool {
+	sorted := len(f.plan.Order) > 0
+	mixed := slices.ContainsFunc(f.plan.Order, func(o sql.Order) bool { return o.Descending != f.plan.Order[0].Descending })
+	return f.scope.Exact && len(f.wanted.paths) > 0 && !mixed && (f.plan.Simple || !sorted)
 }
 
 // useIndex turns the walk over a partition into one over an index, when there is one for the query.
 func (f *search) useIndex() {
 	f.wanted = f.access()
-	if !f.scope.Exact || len(f.wanted.paths) == 0 || len(f.plan.Order) > 1 || !f.plan.Simple && !f.plan.Count && len(f.plan.Order) > 0 {
+	if !f.indexable() {
 		f.wanted.paths = nil
 		return
 	}
@@ -267,13 +274,14 @@ func (f *search) useIndex() {
 	}
 	low := slices.Clone(f.wanted.prefix)
 	f.scope.Index = &store.Index{Number: x.number}
-	if len(f.plan.Order) == 1 {
+	if len(f.plan.Order) > 0 {
 		f.scope.Index.Descending = f.plan.Order[0].Descending
-		least := value.OfNull()
-		if f.container.includes(f.plan.Order[0].Path) {
-			least = value.Value{}
-		}
-		low = least.AppendKey(low)
+	}
+	if len(f.plan.Order) == 1 && !f.container.includes(f.plan.Order[0].Path) {
+		low = value.OfNull().AppendKey(low) // what has no value is not in the order
+	}
+	if len(low) == 0 {
+		low = []byte{0} // below every key; an empty blob could be taken for NULL
 	}
 	f.scope.Index.Low = low
 	f.scope.Index.High = append(slices.Clone(f.wanted.prefix), 0xFF)

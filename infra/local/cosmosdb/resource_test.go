@@ -63,6 +63,58 @@ func TestResourcesSurviveARestart(t *testing.T) {
 	wantStatus(t, err, http.StatusConflict)
 }
 
+func TestThroughput(t *testing.T) {
+	ctx := context.Background()
+	c := connect(t, start(t, ""))
+	k := container(t, c, "graph", "/pk")
+	r, err := k.ReadThroughput(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n, ok := r.ThroughputProperties.ManualThroughput(); !ok || n != 400 {
+		t.Errorf("a container without a setting has %d %v", n, ok)
+	}
+	if _, err := k.ReplaceThroughput(ctx, azcosmos.NewAutoscaleThroughputProperties(4000), nil); err != nil {
+		t.Fatal(err)
+	}
+	if r, err = k.ReadThroughput(ctx, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n, ok := r.ThroughputProperties.AutoscaleMaxThroughput(); !ok || n != 4000 {
+		t.Errorf("autoscale %d %v", n, ok)
+	}
+	_, err = k.ReplaceThroughput(ctx, azcosmos.NewManualThroughputProperties(100), nil)
+	wantStatus(t, err, http.StatusBadRequest)
+	db, err := c.NewDatabase("db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = db.ReadThroughput(ctx, nil)
+	wantStatus(t, err, http.StatusNotFound)
+}
+
+func TestQueriesOverResources(t *testing.T) {
+	ctx := context.Background()
+	c := connect(t, start(t, ""))
+	container(t, c, "one", "/pk")
+	container(t, c, "two", "/pk")
+	db, err := c.NewDatabase("db")
+	if err != nil {
+		t.Fatal(err)
+	}
+	containers, err := db.NewQueryContainersPager("SELECT * FROM root r WHERE r.id = @id", &azcosmos.QueryContainersOptions{
+		QueryParameters: []azcosmos.QueryParameter{{Name: "@id", Value: "two"}}}).NextPage(ctx)
+	if err != nil || len(containers.Containers) != 1 || containers.Containers[0].ID != "two" {
+		t.Errorf("%v %+v", err, containers.Containers)
+	}
+	databases, err := c.NewQueryDatabasesPager("SELECT * FROM c", nil).NextPage(ctx)
+	if err != nil || len(databases.Databases) != 1 || databases.Databases[0].ID != "db" {
+		t.Errorf("%v %+v", err, databases.Databases)
+	}
+	_, err = db.NewQueryContainersPager("SELECT nonsense", nil).NextPage(ctx)
+	wantStatus(t, err, http.StatusBadRequest)
+}
+
 func TestDeletingTakesEverythingBelow(t *testing.T) {
 	ctx := context.Background()
 	s := start(t, "")
