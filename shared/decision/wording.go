@@ -133,10 +133,10 @@ func (e *Explanation) missing(g gap, f *facts, p *Policy) Gap {
 	case factValidity:
 		out.Settle = settles("repository", place.Repository)
 		out.Text = "GitHub cannot check this type of secret. Treated as possibly live until someone says otherwise." +
-			e.ifSo("active", harmful, "revoked", harmless)
+			cmp.Or(e.ifSo("active", harmful), e.ifSo("revoked", harmless))
 	default:
 		out.Text = "Not known whether " + name + " " + factorTexts[g.fact].is + "; counted as no." +
-			e.ifSo("it "+factorTexts[g.fact].so, harmful, "it "+factorTexts[g.fact].not, harmless)
+			e.ifSo("it "+factorTexts[g.fact].so, harmful)
 	}
 	return out
 }
@@ -148,29 +148,26 @@ func settles(kind, name string) string {
 	return kind + " " + name
 }
 
-var factorTexts = map[string]struct{ is, so, not string }{
-	factLateral:   {"opens a way to other resources", "does", "does not"},
-	factSensitive: {"handles sensitive data", "does", "does not"},
-	factCritical:  {"is a critical resource", "is", "is not"},
+var factorTexts = map[string]struct{ is, so string }{
+	factLateral:   {"opens a way to other resources", "does"},
+	factSensitive: {"handles sensitive data", "does"},
+	factCritical:  {"is a critical resource", "is"},
 }
 
-// ifSo is the first outcome when it changes the tier, else the second when that does.
-func (e *Explanation) ifSo(first string, firstTier graph.Tier, second string, secondTier graph.Tier) string {
-	switch {
-	case firstTier != e.Tier:
-		return fmt.Sprintf(" If %s: %s.", first, firstTier)
-	case secondTier != e.Tier:
-		return fmt.Sprintf(" If %s: %s.", second, secondTier)
+// ifSo says what follows from an answer; nothing when the tier stays.
+func (e *Explanation) ifSo(answer string, tier graph.Tier) string {
+	if tier == e.Tier {
+		return ""
 	}
-	return ""
+	return fmt.Sprintf(" If %s: %s.", answer, tier)
 }
 
 func (e *Explanation) exposureText(name string, harmless, harmful graph.Tier, f *facts, p *Policy) string {
 	text := "No source says whether " + name + " can be reached from the internet"
 	if f.running == graph.Yes && p.Assume.Exposure == assumeExposed {
-		text += ". It is treated as exposed." + e.ifSo("it is not", harmless, "it is", harmful)
+		text += ". It is treated as exposed." + cmp.Or(e.ifSo("it is not", harmless), e.ifSo("it is", harmful))
 	} else {
-		text += "; counted as no." + e.ifSo("it is", harmful, "it is not", harmless)
+		text += "; counted as no." + e.ifSo("it is", harmful)
 	}
 	return text + " To settle: " + alternatives(e.Inputs.Place) + "."
 }

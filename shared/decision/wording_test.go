@@ -4,6 +4,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -102,6 +103,21 @@ func TestExplainerGivesTheSame(t *testing.T) {
 }
 
 func TestFixedWords(t *testing.T) {
+	accepted := given(Vuln, "kev=yes")
+	accepted.Accepted.Value = "P3"
+	nameless := Explain(accepted, DefaultPolicy())
+	if got := nameless.VoidedText(); got != "Accepted at P3 (no name given). The tier is now P0 by rule R1, so the acceptance no longer holds." {
+		t.Errorf("%q", got)
+	}
+	west := time.Date(2026, 5, 3, 23, 0, 0, 0, time.FixedZone("west", -3*3600))
+	if got := calendarDay(west, time.Time{}); got != "4 May" {
+		t.Errorf("days are those of UTC: %s", got)
+	}
+	scope := given(Vuln, "running=unknown epss=0.2")
+	scope.Running.Source = InventoryIncomplete
+	if got := Explain(scope, DefaultPolicy()).Gaps(DefaultPolicy()); !strings.HasPrefix(got[0].Text, "Inventory of a scope incomplete. ") {
+		t.Errorf("%v", got)
+	}
 	if MissedUpgrade != "missed an upgrade" {
 		t.Errorf("%q", MissedUpgrade)
 	}
