@@ -58,9 +58,8 @@ type Stage struct {
 	Budget  *Budget // nil: GitHub's own limits alone hold
 	Policy  func() *decision.Policy
 	Mode    Mode
-	// Modes gives the mode of a repository where they differ; nil: Mode holds for all.
-	Modes  func(graph.Repository) Mode
-	Marker Marker
+	Modes   Modes // of repositories where Mode does not hold
+	Marker  Marker
 	// Window is how long nothing without the fix must have been seen before an issue is closed as verified.
 	Window time.Duration
 	// Process tells this process from one that crashed: an action begun by another is given time to land.

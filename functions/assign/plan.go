@@ -225,10 +225,7 @@ func closedAt(f graph.Finding) time.Time {
 
 // hold tells why nothing may be written outside; empty when it may.
 func (c *work) hold() string {
-	mode := c.Mode
-	if c.Modes != nil {
-		mode = c.Modes(c.repository)
-	}
+	mode := c.Modes.Of(c.repository, c.Mode)
 	switch {
 	case c.exposure.Provisional:
 		return "the first inventory is being taken"
