@@ -77,6 +77,7 @@ func (a *API) Handler() http.Handler {
 	act("/api/parked/{id}/replay", a.replay)
 	act("/api/resync", a.resync)
 	act("/api/plan", a.plan)
+	act("/api/findings/{id}/issue", a.issue)
 	act("/api/findings/{id}/accept", a.accept)
 	act("/api/findings/{id}/reassess", a.reassess)
 	mux.HandleFunc("GET /api/health", a.health)
