@@ -365,7 +365,7 @@ func (r *Reader) Skip() {
 		r.Skip()
 	case code>>4 == 0x4:
 		r.empty(code)
-	case code >= 0x50 && code < 0xa0:
+	case isScalar(code):
 		r.take(scalarWidth(code))
 	case code == codeStr8 || code == codeStr32:
 		if b := r.take(r.size(code == codeStr32)); !utf8.Valid(b) {
@@ -373,8 +373,8 @@ func (r *Reader) Skip() {
 		}
 	case code == codeSym8 || code == codeSym32:
 		r.ascii(r.take(r.size(code == codeSym32)))
-	case code>>4 == 0xa || code>>4 == 0xb:
-		r.take(r.size(code >= 0xb0))
+	case code == codeBin8 || code == codeBin32:
+		r.take(r.size(code == codeBin32))
 	case code == codeList8 || code == codeList32 || code == codeMap8 || code == codeMap32:
 		r.skipCompound(code)
 	case code == codeArray8 || code == codeArray32:
@@ -399,6 +399,16 @@ func (r *Reader) skipCompound(code byte) {
 		sub.fail("%d bytes left over in a compound", len(sub.buf))
 	}
 	r.adopt(&sub)
+}
+
+func isScalar(code byte) bool {
+	switch code {
+	case codeUbyte, codeByte, codeSmallUint, codeSmallUlong, codeSmallInt, codeSmallLong, codeBool, codeUshort, codeShort,
+		codeUint, codeInt, codeFloat, codeChar, codeDecimal32, codeUlong, codeLong, codeDouble, codeTimestamp, codeDecimal64,
+		codeDecimal128, codeUUID:
+		return true
+	}
+	return false
 }
 
 func scalarWidth(code byte) int { return 1 << (code>>4 - 5) }

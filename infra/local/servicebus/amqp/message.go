@@ -84,7 +84,27 @@ func (m *Message) section(d uint64, r *Reader) {
 	case descAnnotations:
 		m.Annotations, _ = r.Value().(Map)
 	default:
+		r.shape(d)
 		r.Skip()
+	}
+}
+
+// shape checks that a section is of the type that it must be.
+func (r *Reader) shape(d uint64) {
+	if r.err != nil || len(r.buf) == 0 {
+		return // Skip says so
+	}
+	ok := true
+	switch c := r.buf[0]; d {
+	case descProperties, descSequence:
+		ok = c == codeList0 || c == codeList8 || c == codeList32
+	case descApplicationProperties, descFooter:
+		ok = c == codeMap8 || c == codeMap32
+	case descData:
+		ok = c == codeBin8 || c == codeBin32
+	}
+	if !ok {
+		r.fail("constructor 0x%02x in section 0x%02x", r.buf[0], d)
 	}
 }
 
