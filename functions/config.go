@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"throughline/functions/assign"
 )
 
 // Config is the environment, read once. local.settings.example.json shows every setting.
@@ -40,6 +42,8 @@ type Config struct {
 
 	MarkerKey secret        // MARKER_KEY signs the marker of our issues
 	Mode      string        // MODE: observe, approve, auto
+	Modes     assign.Modes  // MODE_REPOSITORIES: owner/name=mode, ... where another mode holds
+	Fallback  string        // FALLBACK_OWNER: @login or @org/team for what nobody owns
 	Interval  time.Duration // RESYNC_INTERVAL between full runs
 	FeedsDir  string        // FEEDS_DIR
 	Local     bool          // THROUGHLINE_LOCAL: the pages are served without authentication, to loopback only
@@ -125,6 +129,8 @@ func readConfig(get func(string) string) (Config, error) {
 		EventsKey:      secret(s.long("EVENTS_SHARED_KEY", false)),
 		MarkerKey:      secret(s.long("MARKER_KEY", true)),
 		Mode:           s.oneOf("MODE", "observe", "approve", "auto"),
+		Modes:          s.modes("MODE_REPOSITORIES"),
+		Fallback:       s.or("FALLBACK_OWNER", ""),
 		Interval:       s.duration("RESYNC_INTERVAL", 6*time.Hour),
 		FeedsDir:       s.or("FEEDS_DIR", ""),
 		Local:          s.oneOf("THROUGHLINE_LOCAL", "false", "true") == "true",
@@ -134,6 +140,14 @@ func readConfig(get func(string) string) (Config, error) {
 		s.fault("FUNCTIONS_CUSTOMHANDLER_PORT", "is not set", "the Functions host sets it; start the handler through the host (make run)")
 	}
 	return c, errors.Join(s.faults...)
+}
+
+func (s *settings) modes(name string) assign.Modes {
+	rules, err := assign.ParseModes(s.or(name, ""))
+	if err != nil {
+		s.fault(name, err.Error(), "write it like shop/legacy-*=observe, shop/*=auto")
+	}
+	return rules
 }
 
 func (s *settings) connection(name, endpoint string) Connection {
