@@ -237,7 +237,7 @@ func (h *house) resyncStage() *resync.Stage {
 func (h *house) resync() (http.Handler, error) {
 	s := h.resyncStage()
 	tick := func(ctx context.Context, _ customhandler.Tick) ([]event.Event, error) {
-		renewed, err := h.renewPolicy(ctx)
+		renewed, err := h.renewPolicy(ctx, h.store)
 		if err != nil {
 			return nil, err
 		}

@@ -52,9 +52,11 @@ type policyMark struct {
 	Faults []string `json:"faults,omitempty"`
 }
 
+var policyMarkKey = graph.StateKey("policies", "in force")
+
 // renewPolicy takes a changed policy.yaml in, and asks for every finding to be decided again when the policy in force
 // is not the one they were last decided under. A file with errors leaves the one in force.
-func (h *house) renewPolicy(ctx context.Context) ([]event.Event, error) {
+func (h *house) renewPolicy(ctx context.Context, s graph.Store) ([]event.Event, error) {
 	var faults []string
 	p, err := h.readPolicy()
 	if err == nil {
@@ -63,8 +65,7 @@ func (h *house) renewPolicy(ctx context.Context) ([]event.Event, error) {
 		faults = strings.Split(err.Error(), "\n")
 	}
 	hash := h.policyInForce().Hash()
-	key := graph.StateKey("policies", "in force")
-	was, err := graph.Get[policyMark](ctx, h.store, key)
+	was, err := graph.Get[policyMark](ctx, s, policyMarkKey)
 	if err != nil {
 		return nil, err
 	}
@@ -74,16 +75,16 @@ func (h *house) renewPolicy(ctx context.Context) ([]event.Event, error) {
 	for _, f := range faults {
 		h.log.ErrorContext(ctx, "policy refused, the one in force stays", "problem", f, "inForce", hash)
 	}
-	return h.notePolicy(ctx, key, was, policyMark{hash, faults})
+	return h.notePolicy(ctx, s, was, policyMark{hash, faults})
 }
 
 // notePolicy leaves the findings to be decided again before it notes the policy, so that a crash between the two asks
 // again. The first policy of all concerns nothing that was decided before.
-func (h *house) notePolicy(ctx context.Context, key graph.Key, was graph.Versioned[policyMark], now policyMark) ([]event.Event, error) {
+func (h *house) notePolicy(ctx context.Context, s graph.Store, was graph.Versioned[policyMark], now policyMark) ([]event.Event, error) {
 	var said []event.Event
 	if was.Exists() && was.Value.Hash != now.Hash {
 		change := feeds.Change{ID: "policy-" + strings.TrimPrefix(now.Hash, "sha256:"), Cause: "policy " + now.Hash}
-		if err := feeds.NoteChange(ctx, h.store, change); err != nil {
+		if err := feeds.NoteChange(ctx, s, change); err != nil {
 			return nil, err
 		}
 		e, err := event.NewCollect("/functions/resync", graph.Collection{Source: "feeds", Scope: "changes"})
@@ -93,9 +94,9 @@ func (h *house) notePolicy(ctx context.Context, key graph.Key, was graph.Version
 		said = append(said, e)
 		h.log.InfoContext(ctx, "policy takes effect", "policy", now.Hash, "before", was.Value.Hash)
 	}
-	w, err := graph.NewWrite(key, "policyMark", was.ETag, now)
+	w, err := graph.NewWrite(policyMarkKey, "policyMark", was.ETag, now)
 	if err == nil {
-		err = h.store.Write(ctx, w)
+		err = s.Write(ctx, w)
 	}
 	if errors.Is(err, graph.ErrStale) {
 		err = nil // another instance has noted it
