@@ -62,7 +62,7 @@ func (a *API) Handler() http.Handler {
 		mux.Handle("GET "+pattern, a.Access.read(a.serve(h)))
 	}
 	act := func(pattern string, h func(*http.Request) (any, error)) {
-		mux.Handle("POST "+pattern, a.Access.act(a.serve(h)))
+		mux.Handle("POST "+pattern, a.Access.act(back(a.serve(h))))
 	}
 	read("/api/findings", a.findings)
 	read("/api/findings/{id}", a.finding)
@@ -74,6 +74,11 @@ func (a *API) Handler() http.Handler {
 	read("/api/workloads/{id}", a.workload)
 	read("/api/summary", a.summary)
 	read("/api/parked", a.parked)
+	read("/api/coverage", a.coverage)
+	read("/api/runs", a.runs)
+	mux.Handle("GET /api/graph", a.Access.read(http.HandlerFunc(a.drawing)))
+	mux.Handle("GET /api/findings.csv", a.Access.read(http.HandlerFunc(a.file)))
+	mux.Handle("GET /api/openapi.json", a.Access.read(http.HandlerFunc(describe)))
 	act("/api/parked/{id}/replay", a.replay)
 	act("/api/resync", a.resync)
 	act("/api/plan", a.plan)
@@ -95,7 +100,7 @@ func (a *API) serve(h func(*http.Request) (any, error)) http.Handler {
 			a.fail(w, r, err)
 			return
 		}
-		writeJSON(w, http.StatusOK, answer)
+		tagged(w, r, answer)
 	})
 }
 

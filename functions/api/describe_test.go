@@ -1,0 +1,139 @@
+package api
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"net/http"
+	"os"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/getkin/kin-openapi/openapi3"
+	"github.com/getkin/kin-openapi/openapi3gen"
+
+	"throughline/shared/graph"
+)
+
+var update = flag.Bool("update", false, "write openapi.json anew")
+
+// route is one line of the description.
+type route struct {
+	method, path, what string
+	answer             any // nil: see media
+	media              string
+	query              []string
+}
+
+var filters = []string{"tier", "risk", "kind", "repository", "state", "status", "unmapped", "q", "limit", "cursor"}
+
+var routes = []route{
+	{method: "GET", path: "/api/findings", what: "The findings, most urgent first", answer: list[graph.Summary]{}, query: filters},
+	{method: "GET", path: "/api/findings.csv", what: "The same list as a file", media: "text/csv", query: filters[:8]},
+	{method: "GET", path: "/api/findings/{id}", what: "A finding with its path, decision, reasons and timeline", answer: graph.FindingView{}},
+	{method: "GET", path: "/api/repositories", what: "All repositories", answer: list[graph.Name]{}},
+	{method: "GET", path: "/api/repositories/{owner}/{name}", what: "A repository and where its code runs", answer: graph.RepositoryView{}},
+	{method: "GET", path: "/api/artifacts", what: "All images", answer: list[graph.ArtifactLine]{}},
+	{method: "GET", path: "/api/artifacts/{digest}", what: "An image: where it comes from and where it runs", answer: graph.ArtifactView{}},
+	{method: "GET", path: "/api/workloads", what: "All workloads", answer: list[graph.Place]{}},
+	{method: "GET", path: "/api/workloads/{id}", what: "A workload: its images and their repositories", answer: graph.WorkloadView{}},
+	{method: "GET", path: "/api/graph", what: "A part of the mapping graph as JSON, DOT or SVG", answer: graph.Picture{}, query: []string{"from", "format"}},
+	{method: "GET", path: "/api/summary", what: "Counts", answer: Summary{}},
+	{method: "GET", path: "/api/coverage", what: "What is not mapped and why", answer: graph.Coverage{}},
+	{method: "GET", path: "/api/runs", what: "The last reading of every scope", answer: list[graph.RunReport]{}},
+	{method: "GET", path: "/api/parked", what: "Messages that no retry can heal", answer: list[Letter]{}, query: []string{"cursor"}},
+	{method: "GET", path: "/api/health", what: "The parts; 503 when one is down", answer: map[string]any{}},
+	{method: "GET", path: "/api/openapi.json", what: "This description", answer: map[string]any{}},
+	{method: "POST", path: "/api/parked/{id}/replay", what: "Send a parked message again", answer: map[string]string{}},
+	{method: "POST", path: "/api/resync", what: "Begin a full run now", answer: map[string]string{}},
+	{method: "POST", path: "/api/plan", what: "What a policy would change, without doing it", answer: map[string]any{}},
+	{method: "POST", path: "/api/findings/{id}/issue", what: "Open the issue of a finding now", answer: map[string]any{}},
+	{method: "POST", path: "/api/findings/{id}/accept", what: "Accept the risk of a finding until a day", answer: map[string]any{}},
+	{method: "POST", path: "/api/findings/{id}/reassess", what: "An action of an operator", answer: map[string]any{}},
+}
+
+// describeAll makes the description from the table above and the types of the answers.
+func describeAll(t *testing.T) []byte {
+	t.Helper()
+	doc := &openapi3.T{OpenAPI: "3.0.3", Info: &openapi3.Info{Title: "Throughline", Version: "1", Description: "Findings by urgency, the mapping from source to workload both ways, and why. In Azure, App Service authentication stands in front: Reader sees, Operator acts."},
+		Paths: openapi3.NewPaths(), Components: &openapi3.Components{Schemas: openapi3.Schemas{}}}
+	maker := openapi3gen.NewGenerator(openapi3gen.UseAllExportedFields(), openapi3gen.CreateComponentSchemas(openapi3gen.ExportComponentSchemasOptions{ExportComponentSchemas: true}),
+		openapi3gen.SchemaCustomizer(exact))
+	for _, r := range routes {
+		op := openapi3.NewOperation()
+		op.Summary, op.OperationID = r.what, strings.Trim(strings.NewReplacer("/", "-", "{", "", "}", "", ".", "-").Replace(strings.ToLower(r.method)+r.path), "-")
+		for _, part := range strings.Split(r.path, "/") {
+			if name, ok := strings.CutPrefix(part, "{"); ok {
+				op.AddParameter(openapi3.NewPathParameter(strings.TrimSuffix(name, "}")).WithSchema(openapi3.NewStringSchema()))
+			}
+		}
+		for _, q := range r.query {
+			op.AddParameter(openapi3.NewQueryParameter(q).WithSchema(openapi3.NewStringSchema()))
+		}
+		ok := openapi3.NewResponse().WithDescription(r.what)
+		if r.answer != nil {
+			from := maker.NewSchemaRefForValue
+			if _, counts := r.answer.(Summary); counts { // the graph has a noun of the same name
+				from = openapi3gen.NewGenerator(openapi3gen.UseAllExportedFields()).NewSchemaRefForValue
+			}
+			ref, err := from(r.answer, doc.Components.Schemas)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ok.Content = openapi3.NewContentWithJSONSchemaRef(ref)
+		} else {
+			ok.Content = openapi3.NewContentWithSchema(openapi3.NewStringSchema(), []string{r.media})
+		}
+		fault := openapi3.NewResponse().WithDescription("What is wrong and the mend").
+			WithContent(openapi3.NewContentWithSchema(openapi3.NewObjectSchema().WithProperty("status", openapi3.NewIntegerSchema()).WithProperty("title", openapi3.NewStringSchema()).WithProperty("detail", openapi3.NewStringSchema()), []string{"application/problem+json"}))
+		op.Responses = openapi3.NewResponses(openapi3.WithStatus(200, &openapi3.ResponseRef{Value: ok}), openapi3.WithName("default", fault))
+		doc.AddOperation(r.path, r.method, op)
+	}
+	raw, err := json.MarshalIndent(doc, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(raw, '\n')
+}
+
+// exact lets lists and maps that hold nothing be null, as Go writes them.
+func exact(_ string, t reflect.Type, _ reflect.StructTag, s *openapi3.Schema) error {
+	if t.Kind() == reflect.Slice || t.Kind() == reflect.Map || t.Kind() == reflect.Pointer {
+		s.Nullable = true
+	}
+	if t == reflect.TypeFor[json.RawMessage]() {
+		*s = openapi3.Schema{Nullable: true}
+	}
+	return nil
+}
+
+func TestDescriptionFitsTheTypes(t *testing.T) {
+	want := describeAll(t)
+	if *update {
+		if err := os.WriteFile("openapi.json", want, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	} else if !bytes.Equal(description, want) {
+		t.Error("openapi.json is not what the types say; go test ./functions/api -run FitsTheTypes -update writes it anew")
+	}
+	doc, err := openapi3.NewLoader().LoadFromData(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := doc.Validate(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestEveryDescribedRouteIsServed asks each; what is not routed answers with its own words.
+func TestEveryDescribedRouteIsServed(t *testing.T) {
+	h := newAPI(t).Handler()
+	for _, r := range routes {
+		w := request(h, r.method, strings.NewReplacer("{id}", "nothing", "{owner}", "no", "{name}", "body", "{digest}", "sha256:1").Replace(r.path))
+		if w.Code == http.StatusNotFound && strings.Contains(w.Body.String(), "there is no ") {
+			t.Errorf("%s %s is not served", r.method, r.path)
+		}
+	}
+}
