@@ -2,13 +2,12 @@ package api
 
 import (
 	"net/http"
-	"time"
 
 	"throughline/shared/graph"
 )
 
 func (a *API) coverage(r *http.Request) (any, error) {
-	return graph.TakeCoverage(r.Context(), a.Store, time.Now().UTC())
+	return graph.TakeCoverage(r.Context(), a.Store, a.Now())
 }
 
 func (a *API) runs(r *http.Request) (any, error) {
