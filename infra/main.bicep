@@ -38,6 +38,12 @@ param managementGroups array = []
 ])
 param mode string = 'observe'
 
+@description('Where another mode holds: owner/name=mode, separated by commas.')
+param modeRepositories string = ''
+
+@description('Who gets what nobody owns: @login or @org/team; empty: nobody.')
+param fallbackOwner string = ''
+
 @description('Write due dates and tickets into Defender for Cloud: grants a custom role that can do that and nothing else.')
 param governanceWrite bool = false
 
@@ -278,12 +284,14 @@ module app 'functionapp.bicep' = {
       AZURE_ARM_URL: ''
       CATALOGUE_FILE: catalogueFile
       EVENTS_AUDIENCE: eventsAudience
+      FALLBACK_OWNER: fallbackOwner
       FEEDS_DIR: feedsDir
       GITHUB_API_URL: githubApiUrl
       GITHUB_APP_ID: githubAppId
       GITHUB_HOST_KEY: githubHostKey
       GITHUB_INSTALLATIONS: githubInstallations
       MODE: mode
+      MODE_REPOSITORIES: modeRepositories
       REGISTRY_MIRRORS: registryMirrors
       RESYNC_INTERVAL: resyncInterval
       RESYNC_SCHEDULE: resyncSchedule
