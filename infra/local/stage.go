@@ -181,6 +181,9 @@ func (s *stage) settings() ([]string, error) {
 		env = append(env, "MARKER_KEY="+marker)
 	}
 	if s.demo != nil {
+		if os.Getenv("FEEDS_DIR") == "" { // the demo asks nothing of the Internet
+			env = append(env, "FEEDS_DIR="+filepath.Join(s.root, "shared", "feeds", "testdata", "sample"))
+		}
 		return append(append(env, s.demo.Env()...), "MODE=auto", "GITHUB_HOST_KEY=github", "EVENTS_SHARED_KEY="+eventsKey), nil
 	}
 	return append(env, "MODE=observe"), nil
