@@ -232,7 +232,7 @@ func (w *world) receive() {
 		if it.holder != nil {
 			w.fail("%s is with two receivers", it.id)
 		}
-		if !it.due.IsZero() && time.Now().Before(it.due.Truncate(time.Millisecond)) {
+		if !it.due.IsZero() && time.Now().Before(it.due) {
 			w.fail("%s came before it was due", it.id)
 		}
 		it.holder = r

@@ -99,7 +99,7 @@ func (q *Queue) lapse(k *lock) bool {
 
 // activate moves due messages into the queue and ends those whose time to live is over.
 func (q *Queue) activate(t int64) {
-	for len(q.times) > 0 && q.times[0].at <= t {
+	for len(q.times) > 0 && q.times[0].ripe(t) {
 		m := heap.Pop(&q.times).(*message)
 		switch {
 		case m.state == Scheduled:
@@ -112,6 +112,12 @@ func (q *Queue) activate(t int64) {
 			q.expire(m)
 		}
 	}
+}
+
+// ripe tells whether the time of m has come. A scheduled message waits its millisecond out: its sender meant a time
+// within it.
+func (m *message) ripe(t int64) bool {
+	return m.at < t || m.at == t && m.state != Scheduled
 }
 
 // due makes a scheduled message active, with a sequence number of its new place in the order.
