@@ -243,6 +243,7 @@ func (c *work) take(m *graph.Remediation, p plan) {
 	m.FixKey, m.Title = c.findings[0].FixKey, p.draft.Title
 	m.Tier, m.Score, m.Due, m.DueAt = p.tier, p.score, p.due, p.dueAt
 	m.Findings, m.Held, m.Decided = p.counting, p.held, p.decided
+	m.Ran = c.ran(p)
 	m.Proof = nil
 	if !p.proof.FixedAt.IsZero() {
 		proof := p.proof

@@ -130,6 +130,39 @@ func TestNothingClosesWithoutProof(t *testing.T) {
 	})
 }
 
+// TestWorkloadIsNotLostSightOf: a new image belongs to nobody until its sources have answered.
+func TestWorkloadIsNotLostSightOf(t *testing.T) {
+	for name, c := range map[string]struct {
+		workload graph.Workload
+		line     graph.ArtifactLine
+		closes   bool
+	}{
+		"image of unknown origin":    {graph.Workload{Running: []graph.Running{{Digest: imageOf(9)}}}, graph.ArtifactLine{Digest: imageOf(9)}, false},
+		"image not resolved":         {graph.Workload{Running: []graph.Running{{Image: "acr.example/x:latest"}}}, graph.ArtifactLine{}, false},
+		"exposure lags behind":       {graph.Workload{Running: []graph.Running{{Digest: imageOf(9)}}}, graph.ArtifactLine{Digest: imageOf(9), Repository: repositoryID}, false},
+		"image of somebody else":     {graph.Workload{Running: []graph.Running{{Digest: imageOf(9)}}}, graph.ArtifactLine{Digest: imageOf(9), Repository: "github-2"}, true},
+		"workload is gone":           {graph.Workload{Gone: true, Running: []graph.Running{{Digest: imageOf(9)}}}, graph.ArtifactLine{}, true},
+		"nothing runs there anymore": {graph.Workload{Running: []graph.Running{{Digest: imageOf(1), Ended: true}}}, graph.ArtifactLine{}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, id := opened(t)
+			b.hub.head = 1
+			b.finds(fixed(b.now))
+			c.workload.ID = "w-2"
+			put(b, graph.WorkloadKey("w-2"), graph.KindWorkload, c.workload)
+			put(b, graph.StateKey(graph.ArtifactsPartition, string(imageOf(9))), "artifactLine", c.line)
+			b.runs(map[int]int{1: 2})
+			again := b.handle(id)
+			if closed := b.issue().State == "closed"; closed != c.closes {
+				t.Errorf("closed %v: %+v", closed, b.remediation(id).Proof)
+			}
+			if !c.closes && (len(again) != 1 || !again[0].NotBefore.After(b.now)) {
+				t.Error("nobody will look again")
+			}
+		})
+	}
+}
+
 // exposure changes what is known of what runs.
 func (b *bench) exposure(change func(*graph.Exposure)) {
 	b.t.Helper()

@@ -36,6 +36,9 @@ func (c *work) prove(ctx context.Context) error {
 	if err := c.images(ctx, &pr); err != nil {
 		return err
 	}
+	if err := c.strays(ctx, &pr); err != nil {
+		return err
+	}
 	c.count(&pr)
 	pr.Missing = c.missing(pr)
 	if pr.Missing != "" {
@@ -150,11 +153,74 @@ func (c *work) descends(ctx context.Context, base, head string) (bool, error) {
 	return has, nil
 }
 
+// maxRan bounds the workloads that are kept in sight.
+const maxRan = 1000
+
+// ran are the workloads to keep in sight: those that ever ran the repository's images since the fix was open.
+func (c *work) ran(p plan) []graph.WorkloadID {
+	var ids []graph.WorkloadID
+	if p.status != graph.StatusVerified {
+		ids = slices.Clone(c.remediation.Ran)
+	}
+	for _, w := range c.exposure.Workloads {
+		if len(ids) < maxRan && !slices.Contains(ids, w.ID) {
+			ids = append(ids, w.ID)
+		}
+	}
+	slices.Sort(ids)
+	return ids
+}
+
+// strays finds the workloads that left the exposure without a known reason: what they run now may be a new build whose
+// origin is still being asked for, or never will be known.
+func (c *work) strays(ctx context.Context, pr *graph.Proof) error {
+	if c.onlySecrets() {
+		return nil
+	}
+	for _, id := range c.remediation.Ran {
+		if _, known := c.workload(id); known {
+			continue
+		}
+		stray, err := c.stray(ctx, id)
+		if err != nil {
+			return err
+		}
+		if stray {
+			pr.Strays = append(pr.Strays, id)
+		}
+	}
+	return nil
+}
+
+func (c *work) stray(ctx context.Context, id graph.WorkloadID) (bool, error) {
+	w, err := graph.Get[graph.Workload](ctx, c.Store, graph.WorkloadKey(id))
+	if err != nil || !w.Exists() || w.Value.Gone {
+		return false, err
+	}
+	for _, r := range w.Value.Running {
+		if r.Ended {
+			continue
+		}
+		if r.Digest == "" {
+			return true, nil
+		}
+		line, err := graph.Get[graph.ArtifactLine](ctx, c.Store, graph.StateKey(graph.ArtifactsPartition, string(r.Digest)))
+		if err != nil {
+			return false, err
+		}
+		if of := line.Value.Repository; of == "" || of == c.repository.ID {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // count counts the workloads that run the fix and nothing without it.
 func (c *work) count(pr *graph.Proof) {
 	if c.onlySecrets() {
 		return
 	}
+	pr.Total = len(pr.Strays)
 	for _, w := range c.exposure.Workloads {
 		pr.Total++
 		if !slices.ContainsFunc(w.Digests, func(d graph.Digest) bool { return slices.Contains(pr.Old, d) }) {
@@ -170,6 +236,8 @@ func (c *work) missing(pr graph.Proof) string {
 		return ""
 	case !c.exposure.Inventory || c.exposure.Provisional:
 		return "the inventory is not complete"
+	case len(pr.Strays) > 0:
+		return fmt.Sprintf("%d of %d workloads run an image whose origin is not known", len(pr.Strays), pr.Total)
 	case !c.exposure.Images && !c.onlyRuntime():
 		return "no image is known to come from the repository"
 	case len(pr.Old) > 0 && pr.Running == 0:
@@ -200,8 +268,14 @@ func (c *work) verifiedAt() time.Time {
 	return c.proof.CleanSince.Add(c.Window)
 }
 
-// waits is *graph.Limited while only the window is left to pass.
+// look is how long it takes until workloads that nobody announces are looked at again.
+const look = 10 * time.Minute
+
+// waits is *graph.Limited while only time is left to pass: the window, or that of a workload whose image is not known.
 func (c *work) waits(p plan) error {
+	if len(c.proof.Strays) > 0 && c.remediation.Issue != nil && c.remediation.Issue.State == "open" {
+		return &graph.Limited{Until: c.now.Add(look), Why: c.proof.Missing}
+	}
 	if c.proof.CleanSince.IsZero() || p.status == graph.StatusVerified || c.verifiedAt().Before(c.now) {
 		return nil
 	}

@@ -14,6 +14,8 @@ type Proof struct {
 	// Fixed are images proven to have the fix, Old those that run and are not.
 	Fixed []Digest `json:"fixed,omitempty"`
 	Old   []Digest `json:"old,omitempty"`
+	// Strays are workloads that ran the repository's images and now run one of which nobody knows where it comes from.
+	Strays []WorkloadID `json:"strays,omitempty"`
 	// Running of Total workloads run the fix and nothing without it.
 	Running int `json:"running"`
 	Total   int `json:"total"`

@@ -46,6 +46,8 @@ type Remediation struct {
 	Timeline     []Entry       `json:"timeline,omitempty"`
 	// Proof is how far the fix has come since its findings were closed; nil before.
 	Proof *Proof `json:"proof,omitempty"`
+	// Ran are the workloads that ran an image of the repository while the fix was open: none of them is lost sight of.
+	Ran []WorkloadID `json:"ran,omitempty"`
 	// Closed tells who closed the issue; nil while it is open.
 	Closed *Closing `json:"closed,omitempty"`
 	// Owned tells why these assignees were chosen.
