@@ -85,3 +85,21 @@ func (i intelligence) ssvc(cve string, points feeds.SSVC, in *decision.Inputs) {
 	worse(&in.Automatable, points.Automatable, "no", "yes")
 	worse(&in.Impact, points.Impact, "partial", "total")
 }
+
+// feedState is what the health report says of a feed.
+type feedState struct {
+	Edition  string    `json:"edition,omitempty"` // empty: never read
+	AgeHours int       `json:"ageHours"`
+	Alarm    string    `json:"alarm,omitempty"` // why the newest edition was not taken
+	AlarmAt  time.Time `json:"alarmAt,omitzero"`
+}
+
+// feedStates tells how old each feed is and what is wrong with it.
+func (h *house) feedStates(ctx context.Context) (map[feeds.Feed]feedState, error) {
+	heads, err := feeds.Heads(ctx, h.store)
+	states := map[feeds.Feed]feedState{feeds.KEV: {}, feeds.EPSS: {}, feeds.Vulnrichment: {}}
+	for _, head := range heads {
+		states[head.Feed] = feedState{head.Edition.Version, int(head.Age(now()).Hours()), head.Alarm, head.AlarmAt}
+	}
+	return states, err
+}

@@ -301,5 +301,10 @@ func (h *house) health(ctx context.Context) (any, bool) {
 			report[name], ok = err.Error(), false
 		}
 	}
+	feeds, err := h.feedStates(ctx)
+	if err != nil {
+		ok = false
+	}
+	report["feeds"] = feeds
 	return report, ok
 }
