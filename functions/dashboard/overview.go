@@ -56,7 +56,7 @@ func (p *pages) overview(r *http.Request) (content, error) {
 		{"All open findings", "every alert and runtime finding that nobody closed", "/findings", o.Open, share(o.Open, o.Open)},
 		{"Deployed", "a workload runs the code", "", o.Deployed, share(o.Deployed, o.Open)},
 		{"Exposed", "and that workload is reachable from the internet", "/findings?risk=internet-exposed", o.Exposed, share(o.Exposed, o.Open)},
-		{"Urgent", "and the rule puts it at P0 or P1", "/findings?risk=internet-exposed&tier=P0", o.Urgent, share(o.Urgent, o.Open)},
+		{"Urgent", "and the rule puts it at P0 or P1", "", o.Urgent, share(o.Urgent, o.Open)},
 	}
 	most := 0
 	for _, n := range o.Tiers {

@@ -45,7 +45,7 @@ func TakeOverview(ctx context.Context, s Store, now time.Time) (Overview, error)
 	c := counter{now: now, o: Overview{At: now, Tiers: map[Tier]int{}, Overdue: map[Tier]int{}, DueSoon: map[Tier]int{}, Statuses: map[string]int{}},
 		fixes: map[RemediationID]*Fix{}}
 	for _, o := range append(orgs, Org{ID: UnmappedOrg}) {
-		q := Query{Container: WorklistContainer, Partition: string(o.ID), Kind: KindSummary, OrderBy: "rank", Limit: MaxPage}
+		q := Query{Container: WorklistContainer, Partition: string(o.ID), Kind: KindSummary, Limit: MaxPage}
 		for {
 			items, cursor, err := List[Summary](ctx, s, q)
 			if err != nil {

@@ -10,10 +10,10 @@ import (
 
 // The measures of a picture, in pixels.
 const (
-	boxWidth, boxHeight = 218, 46
-	columnStep, rowStep = 290, 58
+	boxWidth, boxHeight = 244, 46
+	columnStep, rowStep = 304, 58
 	top, side           = 34, 2
-	shownRunes          = 30
+	shownRunes          = 29
 )
 
 var columnNames = [columns]string{"Repository", "Image", "Workload", "Exposed to"}
