@@ -342,7 +342,7 @@ func TestIdleConnectionsCostLittle(t *testing.T) {
 		}
 	}
 	runtime.GC()
-	if each := (residentOf(t, c) - before) / int64(n); each > 256<<10 {
+	if each := (residentOf(t, c) - before) / int64(n); each > 512<<10 {
 		t.Errorf("an idle connection costs %d KB", each>>10)
 	} else {
 		t.Logf("an idle connection costs %d KB", each>>10)
