@@ -147,7 +147,7 @@ type peak struct {
 	value uint32
 }
 
-// Add takes one day in and forgets what lies window days back. Days come in their order; a day that is not newer than
+// add takes one day in and forgets what lies window days back. Days come in their order; a day that is not newer than
 // those before changes nothing but what it raises.
 func (p peaks) add(s scores, window int) {
 	for id, list := range p {

@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Published is where each feed is published.
+// published is where each feed is published.
 var published = map[Feed]string{
 	KEV:          "https://www.cisa.gov/sites/default/files/feeds/known_exploited_vulnerabilities.json",
 	EPSS:         "https://epss.empiricalsecurity.com/epss_scores-current.csv.gz",
