@@ -4,7 +4,7 @@ SHELL := /bin/bash
 ARGS ?=
 DIST ?= dist
 
-.PHONY: help run test check unit conformance bench package
+.PHONY: help run test check unit conformance bench package check-infra deploy
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -29,3 +29,9 @@ bench: ## benchmarks, as ratios
 
 package: ## dist/ as the Functions host wants it, and dist.zip
 	@CGO_ENABLED=0 go run -trimpath -buildvcs=false ./infra/local -package $(DIST)
+
+check-infra: ## the Bicep templates against Azure's type data, without a network (needs a C compiler)
+	@cd infra/bicepcheck && go test ./... && go run . ..
+
+deploy: package ## what-if, confirm, deploy, push, smoke check (ARGS="--parameters FILE --location REGION")
+	@bash infra/deploy.sh $(ARGS)

@@ -86,14 +86,22 @@ func (s *settings) fault(name, what, mend string) {
 }
 
 func (s *settings) or(name, otherwise string) string {
-	if v := strings.TrimSpace(s.get(name)); v != "" {
-		return v
+	v := strings.TrimSpace(s.get(name))
+	switch {
+	case v == "":
+		return otherwise
+	case strings.HasPrefix(v, keyVaultReference):
+		// The platform leaves the reference as it stands when it cannot resolve it; anybody could guess it.
+		s.fault(name, "is a Key Vault reference that was not resolved", "check the secret's name and the identity's role on the vault")
+		return otherwise
 	}
-	return otherwise
+	return v
 }
 
+const keyVaultReference = "@Microsoft.KeyVault("
+
 func (s *settings) must(name, mend string) string {
-	v := strings.TrimSpace(s.get(name))
+	v := s.or(name, "")
 	if v == "" {
 		s.fault(name, "is not set", mend)
 	}

@@ -51,6 +51,15 @@ func TestConfigNamesEveryFault(t *testing.T) {
 	}
 }
 
+func TestUnresolvedVaultReferenceIsNoSecret(t *testing.T) {
+	env := working()
+	env["GITHUB_WEBHOOK_SECRET"] = "@Microsoft.KeyVault(SecretUri=https://v.vault.azure.net/secrets/webhook)"
+	_, err := readConfig(func(k string) string { return env[k] })
+	if err == nil || !strings.Contains(err.Error(), "GITHUB_WEBHOOK_SECRET: is a Key Vault reference") {
+		t.Errorf("an unresolved reference passed as a secret: %v", err)
+	}
+}
+
 func TestSecretsNeverShow(t *testing.T) {
 	env := working()
 	c, err := readConfig(func(k string) string { return env[k] })
