@@ -191,29 +191,6 @@ func (b *Budget) Outlook(ctx context.Context, installation int64) (waiting int, 
 	return n, ledger.Value.Slot(b.Now(), n-1, b.Limits), nil
 }
 
-// Forget takes one who waits out of the line: its issue is no longer wanted.
-func (b *Budget) Forget(ctx context.Context, a Ask) error {
-	for range maxRaces {
-		ledger, err := graph.Get[graph.Ledger](ctx, b.Store, graph.BudgetKey(a.Installation))
-		if err != nil {
-			return err
-		}
-		name := graph.Stretch(a.Tier, a.Score)
-		line, err := graph.Get[graph.Line](ctx, b.Store, graph.QueueKey(a.Installation, name))
-		if err != nil {
-			return err
-		}
-		waits := graph.Line{Waits: slices.Clone(line.Value.Waits)}
-		if !waits.Leave(a.ID) {
-			return nil
-		}
-		if err := b.write(ctx, a, ledger.ETag, ledger.Value, stretched{name, line.ETag, waits}); !errors.Is(err, graph.ErrStale) {
-			return err
-		}
-	}
-	return fmt.Errorf("budget of installation %d: %w after %d tries", a.Installation, graph.ErrStale, maxRaces)
-}
-
 // spend takes one write out of the budget of the repository's installation.
 func (c *work) spend(ctx context.Context, p plan, creates bool) error {
 	switch {

@@ -21,7 +21,7 @@ type life struct {
 
 var errKilled = errors.New("killed")
 
-// beat is one call; after tells whether the effect has happened.
+// beat is one call of the process, or its end.
 func (l *life) beat() error {
 	if l.left == 0 {
 		return errKilled
