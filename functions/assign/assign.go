@@ -18,9 +18,6 @@ import (
 	"throughline/shared/graph"
 )
 
-// name is how the stage signs its events.
-const name = "/functions/assign"
-
 // tracker is where issues live.
 type tracker interface {
 	// CreateIssue opens an issue with everything in one call.
