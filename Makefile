@@ -4,7 +4,7 @@ SHELL := /bin/bash
 ARGS ?=
 DIST ?= dist
 
-.PHONY: help run test check unit conformance bench package check-infra deploy
+.PHONY: help run test check unit conformance bench package check-infra deploy plan screenshots
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -35,3 +35,9 @@ check-infra: ## the Bicep templates against Azure's type data, without a network
 
 deploy: package ## what-if, confirm, deploy, push, smoke check (ARGS="--parameters FILE --location REGION")
 	@bash infra/deploy.sh $(ARGS)
+
+plan: ## what a policy would change, asked of the running app (POLICY=policy.yaml)
+	@go run ./functions plan $(ARGS) $(POLICY)
+
+screenshots: ## PNGs of every page into an existing folder (SCREENSHOTS=dir), with chromium
+	@go test -count=1 -run TestScreenshots ./functions/dashboard

@@ -258,7 +258,8 @@ func (h *house) api() (http.Handler, error) {
 
 func (h *house) dashboard() (http.Handler, error) {
 	reader := h.access()
-	d := &dashboard.Dashboard{Store: h.store, Guard: func(next http.Handler) http.Handler { return reader.Need(api.Reader, next) }, Filter: api.ParseFilter, Now: now, Log: h.log}
+	d := &dashboard.Dashboard{Store: h.store, Guard: func(next http.Handler) http.Handler { return reader.Need(api.Reader, next) }, Filter: api.ParseFilter,
+		Policy: h.policyInForce, Health: h.health, Now: now, Log: h.log}
 	return d.Handler()
 }
 

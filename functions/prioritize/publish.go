@@ -75,7 +75,8 @@ func (r *round) lags(f graph.Finding, m *graph.Remediation) bool {
 	if m == nil {
 		return r.wantsIssue(f)
 	}
-	return m.Seen[f.ID] != versionIn(f) || m.Unsettled()
+	ended := (r.exposure.Archived || r.exposure.Deleted) && m.Status != graph.StatusEnded
+	return ended || m.Seen[f.ID] != versionIn(f) || m.Unsettled()
 }
 
 // bereaved passes on remediations that lost a finding to another repository.

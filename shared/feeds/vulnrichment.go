@@ -38,7 +38,7 @@ func readVulnrichment(name string) (assessments, error) {
 	a := assessments{points: map[CVE]SSVC{}}
 	info, err := os.Stat(name)
 	if err != nil {
-		return a, fmt.Errorf("Vulnrichment: %w", err)
+		return a, fmt.Errorf("read Vulnrichment: %w", err)
 	}
 	switch {
 	case info.IsDir():
@@ -52,7 +52,7 @@ func readVulnrichment(name string) (assessments, error) {
 		err = a.check()
 	}
 	if err != nil {
-		return a, fmt.Errorf("Vulnrichment %s: %w", path.Base(name), err)
+		return a, fmt.Errorf("read Vulnrichment %s: %w", path.Base(name), err)
 	}
 	return a, nil
 }

@@ -165,7 +165,6 @@ func (l *Line) Place(w Wait) (before int, added bool) {
 				w.Turn = have.Turn + 1
 			}
 		}
-		at = len(l.Waits)
 		l.Waits = append(l.Waits, w)
 	} else {
 		w.Turn = l.Waits[at].Turn
