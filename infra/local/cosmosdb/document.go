@@ -294,9 +294,9 @@ func (c *change) put(t *store.Tx, old store.Document, found bool, now time.Time)
 	if err := c.container.claim(t, old, found, d.Key, c.doc); err != nil {
 		return outcome{}, err
 	}
-	c.container.reindex(t, old, found, d.Key, c.doc)
 	o := outcome{status: http.StatusCreated, etag: etagOf(d.LSN), lsn: d.LSN}
 	d.Body = c.container.complete(c.members, d, o.etag)
+	c.container.reindex(t, old, found, d)
 	t.Put(d)
 	o.body, o.charge = d.Body, writeCharge(len(d.Body), scalars(c.doc))
 	if found {

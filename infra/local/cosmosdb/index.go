@@ -64,18 +64,18 @@ func (k *container) indexes() []*propertyIndex {
 // setIndexes is for the writing goroutine, and for the time before the server serves.
 func (k *container) setIndexes(list []*propertyIndex) { k.state.indexes.Store(&list) }
 
-// reindex moves a document to its new place in every index.
-func (k *container) reindex(t *store.Tx, old store.Document, found bool, key store.Key, doc value.Value) {
+// reindex moves a document to its new place in every index. System properties can be indexed too, so it reads complete bodies.
+func (k *container) reindex(t *store.Tx, old store.Document, found bool, d store.Document) {
 	for _, x := range k.indexes() {
-		now := x.key(doc)
+		now := x.key(value.Lazy(d.Body))
 		if found {
 			before := x.key(value.Lazy(old.Body))
 			if string(before) == string(now) {
 				continue
 			}
-			t.RemoveEntry(x.number, key.Partition, before, key.ID)
+			t.RemoveEntry(x.number, d.Partition, before, d.ID)
 		}
-		t.AddEntry(x.number, key.Partition, now, key.ID)
+		t.AddEntry(x.number, d.Partition, now, d.ID)
 	}
 }
 

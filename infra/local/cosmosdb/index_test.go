@@ -113,3 +113,25 @@ func TestIndexFollowsTheTypesOfValues(t *testing.T) {
 		}
 	}
 }
+
+func TestIndexOverSystemProperties(t *testing.T) {
+	k := container(t, connect(t, startWith(t, cosmosdb.Options{IndexAfter: 1})), "graph", "/pk")
+	etags := map[string]string{}
+	for round := range 30 {
+		for i := range 4 {
+			id := fmt.Sprint(i)
+			r, err := k.UpsertItem(context.Background(), key("p"), doc{"id": id, "pk": "p", "round": round}.json(t), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			etags[id] = string(r.ETag)
+		}
+		if got, _ := ids(t, k, key("p"), "SELECT * FROM c ORDER BY c._ts", nil); len(got) != 4 {
+			t.Fatalf("round %d: ordered by time are %v", round, got)
+		}
+		o := &azcosmos.QueryOptions{QueryParameters: []azcosmos.QueryParameter{{Name: "@etag", Value: etags["2"]}}}
+		if got, _ := ids(t, k, key("p"), "SELECT * FROM c WHERE c._etag = @etag", o); !cmp.Equal(got, []string{"2"}) {
+			t.Fatalf("round %d: by etag %v", round, got)
+		}
+	}
+}

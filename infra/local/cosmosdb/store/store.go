@@ -1,7 +1,8 @@
 // Package store keeps the documents and the resources of the stand-in in one SQLite file, durably.
 //
 // All writes go through one goroutine that joins whatever waits into one transaction and one fsync (group commit); Write
-// returns when its change would survive a power cut. Reads use connections of their own and see only what is committed.
+// returns when its change would survive a power cut. Reads use connections of their own and see only what is committed;
+// documents that were read or written lately are kept in memory beside the file, exactly as they were committed.
 //
 // With an empty folder the same tables and the same code run over one connection in memory.
 //
