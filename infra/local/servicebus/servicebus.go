@@ -121,7 +121,7 @@ func (s *Server) open(o Options) error {
 		return err
 	}
 	s.wire = &wire.Server{Broker: s.broker, Keys: keys(), Log: o.Log, Fault: s.faults}
-	admin := &atom.Handler{Broker: s.broker, Keys: s.wire.Keys, Updated: s.updated}
+	admin := &atom.Handler{Broker: s.broker, Keys: s.wire.Keys, Updated: s.updated, Deleted: s.wire.DetachSenders}
 	s.front.web.Handler = s.web(admin)
 	desk := &fault.Desk{Panel: s.faults, Broker: s.broker, Wire: s.wire}
 	s.admin = &http.Server{ReadHeaderTimeout: helloTime, ErrorLog: s.front.web.ErrorLog, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -151,14 +151,14 @@ func (s *Server) certify(o Options, l net.Listener) (*tls.Config, error) {
 const detachDelay = 50 * time.Millisecond
 
 // updated detaches the links of an entity some time after the answer, as the service does.
-func (s *Server) updated(path string) {
+func (s *Server) updated(q *broker.Queue) {
 	s.timers.Add(1)
 	go func() {
 		defer s.timers.Done()
 		select {
 		case <-time.After(detachDelay):
-			s.broker.DetachLinks(path)
-			s.wire.DetachSenders(path)
+			s.broker.DetachLinks(q)
+			s.wire.DetachSenders(q)
 		case <-s.ending:
 		}
 	}()

@@ -27,8 +27,10 @@ const maxBody = 1 << 20
 type Handler struct {
 	Broker *broker.Broker
 	Keys   wire.Keys
-	// Updated is called with the path of an entity after an update or deletion was answered, for its links must end.
-	Updated func(path string)
+	// Updated is called with an entity after its update was answered, for its links must end some time later.
+	Updated func(q *broker.Queue)
+	// Deleted is called with an entity that was deleted, for its links must end.
+	Deleted func(q *broker.Queue)
 }
 
 // refusal is an answer that is an error.
@@ -219,19 +221,18 @@ func (q *question) delete(w http.ResponseWriter) error {
 	} else if err := q.right("EntityDelete"); err != nil {
 		return err
 	}
+	entity, err := q.h.Broker.Find(q.path())
+	if err != nil {
+		return broker.ErrNoEntity
+	}
 	if err := q.h.Broker.Delete(q.path()); err != nil {
 		return err
 	}
-	w.WriteHeader(http.StatusOK)
-	q.detach(q.path())
-	return nil
-}
-
-// detach tells that the links of an entity must end.
-func (q *question) detach(path string) {
-	if q.h.Updated != nil {
-		q.h.Updated(path)
+	if q.h.Deleted != nil {
+		q.h.Deleted(entity)
 	}
+	w.WriteHeader(http.StatusOK)
+	return nil
 }
 
 func (q *question) put(w http.ResponseWriter) error {
@@ -266,8 +267,8 @@ func (q *question) put(w http.ResponseWriter) error {
 	if err := q.write(w, status, q.entry(v)); err != nil {
 		return err
 	}
-	if update {
-		q.detach(d.Path())
+	if entity, err := q.h.Broker.Find(d.Path()); err == nil && update && q.h.Updated != nil {
+		q.h.Updated(entity)
 	}
 	return nil
 }

@@ -221,15 +221,11 @@ func (q *Queue) detachAll(f *Fault) {
 	}
 }
 
-// DetachLinks ends all links to an entity, as Service Bus does some time after an update.
-func (b *Broker) DetachLinks(path string) {
+// DetachLinks ends all links that receive from the entity of q, as Service Bus does some time after an update.
+func (b *Broker) DetachLinks(q *Queue) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	e := b.entities[pathKey(path)]
-	if e == nil {
-		return
-	}
-	for _, q := range e.queues() {
+	for _, q := range q.ent.queues() {
 		q.detachAll(ErrDetached)
 	}
 }

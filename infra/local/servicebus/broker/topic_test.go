@@ -225,7 +225,7 @@ func TestEntities(t *testing.T) {
 			}
 		}
 		r := attach(t, b, "q", Mode{}, 1)
-		b.DetachLinks("q")
+		b.DetachLinks(r.q)
 		if f := r.fault(); f != ErrDetached {
 			t.Errorf("detached with %v", f)
 		}

@@ -115,24 +115,23 @@ func (s *Server) Drop() int {
 }
 
 // DetachSenders ends the links on which clients send to an entity, because it was updated or deleted.
-func (s *Server) DetachSenders(path string) {
-	path = entityOf(path)
+func (s *Server) DetachSenders(q *broker.Queue) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for c := range s.conns {
-		for _, l := range c.senders(path) {
+		for _, l := range c.senders(q) {
 			l.retire(broker.ErrDetached)
 		}
 	}
 }
 
-func (c *conn) senders(path string) []*link {
+func (c *conn) senders(q *broker.Queue) []*link {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var out []*link
 	for _, x := range c.channels {
 		for _, l := range x.links {
-			if l.node == toEntity && !l.receiver && l.path == path {
+			if l.node == toEntity && !l.receiver && l.queue == q {
 				out = append(out, l)
 			}
 		}

@@ -414,17 +414,17 @@ func TestSendersAreDetachedWhenWhatTheySentIsSettled(t *testing.T) {
 	p := dial(t, s).enter("all", amqp.Open{}).begin(0, 1000).sender(1, "Q").sender(2, "s")
 	p.transfer(1, 0, message(1))
 	p.accepted()
-	s.DetachSenders("q")
+	q, err := s.Broker.Find("q")
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.DetachSenders(q)
 	if d := expect[*amqp.Detach](p); d.Handle != 1 || d.Error == nil || d.Error.Condition != "amqp:link:detach-forced" {
 		t.Errorf("detach %+v", d)
 	}
 	p.transfer(1, 1, message(1)) // was on its way
 	p.say(0, &amqp.Detach{Handle: 1, Closed: true}, &amqp.Flow{Echo: true})
 	expect[*amqp.Flow](p)
-	q, err := s.Broker.Find("q")
-	if err != nil {
-		t.Fatal(err)
-	}
 	if got, err := s.Broker.Peek(q, 0, 10, nil); err != nil || len(got) != 1 {
 		t.Errorf("%d messages, %v", len(got), err)
 	}
