@@ -228,7 +228,8 @@ func TestDeliveryAnswers(t *testing.T) {
 		{"previous secret", "dependabot_alert", body, func(r *http.Request) { r.Header.Set("X-Hub-Signature-256", sign(previous, body)) }, 202},
 		{"charset", "dependabot_alert", body, func(r *http.Request) { r.Header.Set("Content-Type", "application/json; charset=utf-8") }, 202},
 		{"unknown action", "dependabot_alert", []byte(strings.Replace(dependabotAlert, "created", "sung", 1)), nil, 202},
-		{"unknown event", "sub_issues", []byte(`{"a":`), nil, 202},
+		{"unknown event", "sub_issues", []byte(`{"a":1}`), nil, 202},
+		{"unknown event, truncated", "sub_issues", []byte(`{"a":`), nil, 400},
 		{"repository hook without target", "ping", []byte(`{"zen":"x"}`), func(r *http.Request) {
 			r.Header.Del("X-GitHub-Hook-Installation-Target-Type")
 			r.Header.Del("X-GitHub-Hook-Installation-Target-ID")

@@ -1,7 +1,7 @@
 // Package webhook verifies GitHub's deliveries and turns them into observations of the graph.
 //
 // A payload is a hint: what it leaves out is asked for by a collection that follows, and newest wins settles the order.
-// Actions that the package does not know are read like any other; events that nobody handles are not read at all. A
+// Actions that the package does not know are read like any other; of events that nobody handles only the syntax is checked. A
 // fact that makes no sense is skipped and counted, only a body that is no JSON object is refused.
 package webhook
 
@@ -36,7 +36,7 @@ type Result struct {
 	Observation graph.Observation
 	// Follow are collections that complete what the delivery leaves out.
 	Follow []graph.Collection
-	// Handled is false for an event that nobody handles; its body was not read.
+	// Handled is false for an event that nobody handles; of its body only the syntax was checked.
 	Handled bool
 	Action  string
 	// Installation is the GitHub App installation that the delivery names, 0 when it names none.
@@ -76,6 +76,10 @@ func (d Decoder) Decode(delivery Delivery, body []byte, now time.Time) (Result, 
 	}
 	say, handled := events[delivery.Event]
 	if !handled {
+		// Its content does not matter, but what is cut off or is no JSON at all was not sent by GitHub.
+		if err := scan.Check(body); err != nil {
+			return Result{}, syntax(err)
+		}
 		return Result{}, nil
 	}
 	p := payload{decoder: d, event: delivery.Event, now: now}
