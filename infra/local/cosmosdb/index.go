@@ -118,7 +118,7 @@ type wish struct {
 
 // wishFor asks for an index; when one is being built already the wish is lost and comes again with the next query.
 func (s *Server) wishFor(k *container, paths [][]string) {
-	if len(paths) == 0 || len(k.indexes()) >= maxIndexes || k.findIndex(paths, false) != nil {
+	if len(paths) == 0 || len(k.indexes()) >= maxIndexes || k.hasIndex(paths) {
 		return
 	}
 	select {
@@ -127,13 +127,8 @@ func (s *Server) wishFor(k *container, paths [][]string) {
 	}
 }
 
-func (k *container) findIndex(paths [][]string, ready bool) *propertyIndex {
-	for _, x := range k.indexes() {
-		if (x.ready || !ready) && slices.EqualFunc(x.paths, paths, slices.Equal) {
-			return x
-		}
-	}
-	return nil
+func (k *container) hasIndex(paths [][]string) bool {
+	return slices.ContainsFunc(k.indexes(), func(x *propertyIndex) bool { return slices.EqualFunc(x.paths, paths, slices.Equal) })
 }
 
 // build makes an index: first writers keep it up to date, then the older documents are added, then queries may use it.
@@ -141,7 +136,7 @@ func (s *Server) build(ctx context.Context, w wish) error {
 	k := w.container
 	x := &propertyIndex{paths: w.paths}
 	err := s.store.Write(ctx, func(t *store.Tx) error {
-		if k.state.gone.Load() || k.findIndex(w.paths, false) != nil {
+		if k.state.gone.Load() || k.hasIndex(w.paths) {
 			return errNoIndex
 		}
 		x.number = t.Next()
@@ -224,12 +219,12 @@ func (s *Server) finish(ctx context.Context, k *container, x *propertyIndex) err
 	})
 }
 
-// access is how a query could use an index: the paths it should have, the beginning that the equalities give, and whether they are
-// the whole filter.
+// access is how a query could use an index.
 type access struct {
-	paths  [][]string
-	prefix []byte
-	exact  bool
+	pins   []sql.Pin  // equalities with scalars, one for each path, sorted by it
+	paths  [][]string // of the index that would suit best: the pins, then the order
+	prefix []byte     // where the entries of the index in use begin: the values of its pins
+	exact  bool       // the pins are the whole filter, and those of the index in use all of them
 }
 
 // access looks at the equalities and the order of the plan. Equalities with the partition key cost nothing and help nothing.
@@ -244,8 +239,8 @@ func (f *search) access() access {
 		case slices.ContainsFunc(f.container.paths, func(path []string) bool { return slices.Equal(path, p.Path) }):
 			a.exact = a.exact && encodePartition([]value.Value{p.Value}) == f.scope.Partition
 		default:
+			a.pins = append(a.pins, p)
 			a.paths = append(a.paths, p.Path)
-			a.prefix = p.Value.AppendKey(a.prefix)
 		}
 	}
 	for _, o := range f.plan.Order {
@@ -268,15 +263,15 @@ func (f *search) useIndex() {
 		f.wanted.paths = nil
 		return
 	}
-	x := f.container.findIndex(f.wanted.paths, true)
+	x := f.bestIndex()
 	if x == nil {
 		return
 	}
-	low := slices.Clone(f.wanted.prefix)
 	f.scope.Index = &store.Index{Number: x.number}
 	if len(f.plan.Order) > 0 {
 		f.scope.Index.Descending = f.plan.Order[0].Descending
 	}
+	low := slices.Clone(f.wanted.prefix)
 	if len(f.plan.Order) == 1 && !f.container.includes(f.plan.Order[0].Path) {
 		low = value.OfNull().AppendKey(low) // what has no value is not in the order
 	}
@@ -285,4 +280,47 @@ func (f *search) useIndex() {
 	}
 	f.scope.Index.Low = low
 	f.scope.Index.High = append(slices.Clone(f.wanted.prefix), 0xFF)
+}
+
+// bestIndex is the index that has the order of the query and most of its pins; the other pins are tested on each document.
+func (f *search) bestIndex() *propertyIndex {
+	var best *propertyIndex
+	most := 0
+	for _, x := range f.container.indexes() {
+		n := len(x.paths) - len(f.plan.Order)
+		if !x.ready || n < 0 || !f.ordered(x.paths[n:]) || best != nil && n <= most {
+			continue
+		}
+		if prefix, ok := f.wanted.keyOf(x.paths[:n]); ok {
+			best, most = x, n
+			f.wanted.prefix = prefix
+		}
+	}
+	f.wanted.exact = f.wanted.exact && best != nil && f.wanted.covered(best.paths[:most])
+	return best
+}
+
+// covered tells whether every pin is among the paths; an index may name one of them twice.
+func (a access) covered(paths [][]string) bool {
+	return !slices.ContainsFunc(a.pins, func(p sql.Pin) bool {
+		return !slices.ContainsFunc(paths, func(path []string) bool { return slices.Equal(path, p.Path) })
+	})
+}
+
+// ordered tells whether paths are those of ORDER BY.
+func (f *search) ordered(paths [][]string) bool {
+	return slices.EqualFunc(paths, f.plan.Order, func(path []string, o sql.Order) bool { return slices.Equal(path, o.Path) })
+}
+
+// keyOf encodes the values of the pins at paths; every path must have one.
+func (a access) keyOf(paths [][]string) ([]byte, bool) {
+	var b []byte
+	for _, path := range paths {
+		i := slices.IndexFunc(a.pins, func(p sql.Pin) bool { return slices.Equal(p.Path, path) })
+		if i < 0 {
+			return nil, false
+		}
+		b = a.pins[i].Value.AppendKey(b)
+	}
+	return b, true
 }

@@ -83,6 +83,27 @@ func TestLargePartitionGetsAnIndex(t *testing.T) {
 	})
 }
 
+func TestAnIndexServesNarrowerQueriesToo(t *testing.T) {
+	s := startWith(t, cosmosdb.Options{IndexAfter: 1150})
+	k := container(t, connect(t, s), "graph", "/pk")
+	fillPartition(t, k, 1200)
+	const all, some = "SELECT * FROM c ORDER BY c.rank", "SELECT * FROM c WHERE c.kind = 'k2' AND c.pk = 'p' ORDER BY c.rank"
+	cost := func(query string) float32 {
+		r, err := k.NewQueryItemsPager(query, key("p"), &azcosmos.QueryOptions{PageSizeHint: 10}).NextPage(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r.RequestCharge
+	}
+	eventually(t, "the order gets cheap", func() bool { return cost(all) < 10 })
+	if got := cost(some); got > 20 {
+		t.Errorf("ten of every fourth document cost %v", got)
+	}
+	if got, _ := ids(t, k, key("p"), some, &azcosmos.QueryOptions{PageSizeHint: 100}); len(got) != 300 || got[0] != "1198" {
+		t.Errorf("%d documents from %s", len(got), got[0])
+	}
+}
+
 func TestSmallPartitionsNeedNoIndex(t *testing.T) {
 	s := startWith(t, cosmosdb.Options{})
 	k := container(t, connect(t, s), "graph", "/pk")

@@ -80,7 +80,7 @@ func (s *Server) search(q *request, bound *sql.Query) (*reply, error) {
 	if err != nil {
 		return nil, err
 	}
-	if f.scope.Index == nil && f.seen-len(p.documents) > s.wasteful {
+	if f.seen-len(p.documents) > s.wasteful {
 		s.wishFor(f.container, f.wanted.paths)
 	}
 	a := f.reply(q, p)
