@@ -84,7 +84,7 @@ func (t *tie) exposeDigest(ctx context.Context, d graph.Digest) ([]graph.Reposit
 		if err := t.rehome(ctx, o); err != nil {
 			return nil, err
 		}
-		if err := t.list(ctx, o); err != nil {
+		if err := t.list(ctx, m.Digest); err != nil {
 			return nil, err
 		}
 	}
@@ -92,14 +92,28 @@ func (t *tie) exposeDigest(ctx context.Context, d graph.Digest) ([]graph.Reposit
 	return all, nil
 }
 
-// list keeps the line of an image in the list of all images.
-func (t *tie) list(ctx context.Context, o origin) error {
+// list keeps the line of an image in the list of all images. The line is read before the facts are, so that of two
+// writers the one with the older facts reads again.
+func (t *tie) list(ctx context.Context, d graph.Digest) error {
+	key := graph.StateKey(graph.ArtifactsPartition, string(d))
+	_, _, err := graph.Update(ctx, t.Store, key, "artifactLine", func(old graph.Versioned[graph.ArtifactLine]) (graph.ArtifactLine, bool, error) {
+		o, err := t.origin(ctx, d)
+		if err != nil {
+			return old.Value, false, err
+		}
+		line := lineOf(o)
+		return line, !old.Exists() || line != old.Value, nil
+	})
+	return err
+}
+
+func lineOf(o origin) graph.ArtifactLine {
 	best := o.owner()
 	line := graph.ArtifactLine{Digest: o.digest, Name: nameOf(o), Workloads: len(o.runners), Method: best.Method, Base: o.members[0].BaseName}
 	if best.Repository.Mapped() {
 		line.Repository = best.Repository
 	}
-	return put(ctx, t.Store, graph.StateKey(graph.ArtifactsPartition, string(o.digest)), "artifactLine", line)
+	return line
 }
 
 // nameOf is the newest name that a member of the family has.

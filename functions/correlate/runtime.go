@@ -119,8 +119,12 @@ func (t *tie) move(ctx context.Context, o origin) (bool, error) {
 			if r == owner {
 				continue
 			}
-			if err := t.evict(ctx, r, f.ID); err != nil {
+			gone, err := t.evict(ctx, r, f.ID)
+			if err != nil {
 				return false, err
+			}
+			if gone {
+				t.lag(owner, f.ID) // its line may have been written by the former owner meanwhile
 			}
 		}
 	}
@@ -176,25 +180,31 @@ func (t *tie) observed(ctx context.Context, r graph.RepositoryID) error {
 	return err
 }
 
-// evict takes a finding out of a repository that does not own its image, with its line in the worklist.
-func (t *tie) evict(ctx context.Context, r graph.RepositoryID, f graph.FindingID) error {
+// evict takes a finding out of a repository that does not own its image, with its line in the worklist. The finding goes
+// first: who writes its line afterwards looks whether it is still there. A line that a crash left behind goes too.
+// It answers whether the finding was there.
+func (t *tie) evict(ctx context.Context, r graph.RepositoryID, f graph.FindingID) (bool, error) {
 	key := graph.FindingKey(r, f)
 	was, err := graph.Get[graph.Finding](ctx, t.Store, key)
-	if err != nil || !was.Exists() {
-		return err
+	if err != nil {
+		return false, err
 	}
 	x, err := graph.Get[graph.Exposure](ctx, t.Store, graph.ExposureKey(r))
 	if err != nil {
-		return err
+		return false, err
 	}
-	// The finding goes first: who writes its line afterwards looks whether it is still there.
-	if err := t.drop(ctx, key); err != nil {
-		return err
+	if was.Exists() {
+		if err := t.drop(ctx, key); err != nil {
+			return false, err
+		}
 	}
-	if err := t.drop(ctx, graph.SummaryKey(x.Value.Org, f)); err != nil {
-		return err
+	if err := graph.DropSummary(ctx, t.Store, x.Value.Org, r, f); err != nil {
+		return false, err
+	}
+	if !was.Exists() {
+		return false, nil
 	}
 	t.lagOf(r).Remediations = union(t.lagOf(r).Remediations, was.Value.Remediation)
 	_, _, err = t.expose(ctx, r, []graph.Digest{was.Value.Runtime.Digest})
-	return err
+	return true, err
 }

@@ -2,7 +2,6 @@ package prioritize
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"throughline/shared/decision"
@@ -42,12 +41,7 @@ func (r *round) moved(ctx context.Context, f graph.Finding) (bool, error) {
 	if err != nil || now.Exists() {
 		return false, err
 	}
-	key := graph.SummaryKey(r.exposure.Org, f.ID)
-	err = r.Store.Write(ctx, graph.Write{Key: key, Kind: graph.KindSummary, ETag: graph.Any})
-	if errors.Is(err, graph.ErrNotFound) {
-		err = nil
-	}
-	return true, err
+	return true, graph.DropSummary(ctx, r.Store, r.exposure.Org, f.Repository, f.ID)
 }
 
 // remediation reads the remediation of a finding. A new finding that asks for no issue cannot have one: no read.

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -126,4 +127,21 @@ func (f Finding) SeenVersion() string {
 		version += "-" + f.Based.Exposure
 	}
 	return string(f.State) + "-" + version + "-" + Version(f.Known, f.Matches)
+}
+
+// DropSummary takes the line of a finding out of the worklist, unless it is another repository's by now.
+func DropSummary(ctx context.Context, st Store, org OrgID, r RepositoryID, f FindingID) error {
+	if org == "" {
+		return nil
+	}
+	key := SummaryKey(org, f)
+	line, err := Get[Summary](ctx, st, key)
+	if err != nil || !line.Exists() || line.Value.Repository != r {
+		return err
+	}
+	err = st.Write(ctx, Write{Key: key, Kind: KindSummary, ETag: line.ETag})
+	if errors.Is(err, ErrStale) || errors.Is(err, ErrNotFound) {
+		return nil // somebody wrote it anew, or took it out
+	}
+	return err
 }
