@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -175,7 +176,10 @@ func TestReadVEXRefuses(t *testing.T) {
 		strings.Replace(good, `"timestamp":"2026-08-01T00:00:00Z",`, `"timestamp":"0001-01-01T00:00:00Z",`, 1): "read VEX document 1: no timestamp",
 	} {
 		_, err := ReadVEX([]byte(good), []byte(text))
-		if err == nil || !strings.HasPrefix(err.Error(), want) || strings.HasSuffix(want, ": ") == (err.Error() == want) || strings.Contains(err.Error(), "%") {
+		if cause := errors.Unwrap(err); cause != nil {
+			want += cause.Error()
+		}
+		if err == nil || err.Error() != want {
 			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}

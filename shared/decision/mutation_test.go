@@ -12,7 +12,29 @@ import (
 )
 
 // equivalent lists mutants that change nothing a caller can see, by their key, with the reason.
-var equivalent = map[string]string{}
+var equivalent = map[string]string{
+	`facts.go: f.automatable, f.total = graph.No, graph.No: graph.No → graph.Unknown`:                                 "without a threat unknown counts as no",
+	`facts.go: f.automatable, f.total = graph.No, graph.No: statement → nothing`:                                      "without a threat unknown counts as no",
+	`facts.go: if n, err := strconv.ParseFloat(v, 64); err == nil {: 64 → 63`:                                         "every size but 32 means 64",
+	`facts.go: if n, err := strconv.ParseFloat(v, 64); err == nil {: 64 → 65`:                                         "every size but 32 means 64",
+	`facts.go: if v != "" {: "" → "" + "~"`:                                                                           "an empty text is no number either; only the error would cost an allocation",
+	`inputs.go: n, err := strconv.ParseFloat(v, 64): 64 → 63`:                                                         "every size but 32 means 64",
+	`inputs.go: n, err := strconv.ParseFloat(v, 64): 64 → 65`:                                                         "every size but 32 means 64",
+	`order.go: return -1: 1 → 2`:                                                                                      "only the sign of a comparison counts",
+	`order.go: return 1: 1 → 2`:                                                                                       "only the sign of a comparison counts",
+	`order.go: return s[:len(s)-len(strings.TrimLeft(s, "0123456789"))]: "0123456789" → "0123456789" + "~"`:           "the text holds digits only",
+	`order.go: x, y := strings.TrimLeft(m, "0"), strings.TrimLeft(n, "0"): "0" → "0" + "~"`:                           "the text holds digits only",
+	`policycheck.go: return math.MaxInt - 1: 1 → 2`:                                                                   "any number above all days will do",
+	`policycheck.go: whole, part, _ := strings.Cut(strconv.FormatFloat(v, 'f', -1, 64), "."): 1 → 2`:                  "every negative precision means the shortest",
+	`policyfile.go: i := 0: 0 → 1`:                                                                                    "a value of the wrong type is refused whatever it is",
+	`policyfile.go: if m, ok := n.(*ast.MappingNode); ok && !m.IsFlowStyle && len(m.Values) > 0 {: > → >=`:            "a mapping without keys is in flow style",
+	`policyfile.go: if syntax := (*yaml.SyntaxError)(nil); errors.As(err, &syntax) && syntax.Token != nil {: && → ||`: "every error of the parser is a syntax error with a token",
+	`policyfile.go: if t == nil || t.Position == nil {: || → &&`:                                                      "the parser gives every node a token with a position",
+	`policyfile.go: path = path[:max(0, strings.LastIndexAny(path, ".["))]: ".[" → ".[" + "~"`:                        "no path has such a letter",
+	`policyfile.go: return position{1, 1}: 1 → 0`:                                                                     "the parser gives every node a token with a position",
+	`policyfile.go: return position{1, 1}: 1 → 2`:                                                                     "the parser gives every node a token with a position",
+	`policyfile.go: row := make([]int, len(b)+1): 1 → 2`:                                                              "the last element is not read",
+}
 
 // Every change of a constant, a comparison, a branch or a statement makes some other test fail.
 // MUTANTS=rules.go,table.go restricts the run to some files.
