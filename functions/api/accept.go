@@ -119,7 +119,7 @@ func (a *API) reassess(r *http.Request) (any, error) {
 		}
 		d := *f.Decision
 		d.History = append(slices.Clone(d.History), graph.TierSpan{At: a.Now(), Tier: d.Tier, Cause: string(decision.Released), By: who.Name, Reason: asked.Reason})
-		f.Decision, f.Based = &d, graph.Basis{}
+		f.Decision, f.Based = &d, graph.Basis{Number: f.Based.Number}
 		return nil
 	})
 }

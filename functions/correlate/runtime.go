@@ -153,6 +153,9 @@ func (t *tie) home(ctx context.Context, r graph.RepositoryID, f graph.RuntimeFin
 		if next.FirstSeen.IsZero() {
 			next.FirstSeen = f.FirstSeen
 		}
+		if !old.Exists() {
+			next.Revision = t.now.UnixMilli() // it may come back to a repository, with a line of its former stay
+		}
 		return next, !old.Exists() || !same(next, old.Value), nil
 	})
 	if err != nil {

@@ -96,7 +96,7 @@ func (e *estate) expose(r graph.RepositoryID, ws ...graph.ExposedWorkload) {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	x := graph.Exposure{Repository: r, Org: org, FullName: "shop/api", Images: true, Inventory: true, Workloads: ws, Decided: old.Value.Decided, Revisit: old.Value.Revisit}
+	x := graph.Exposure{Repository: r, Org: org, FullName: "shop/api", Images: true, Inventory: true, Workloads: ws, Version: old.Value.Version, Number: old.Value.Number, Decided: old.Value.Decided, Revisit: old.Value.Revisit}
 	if len(ws) > 0 {
 		x.Artifacts = []graph.ExposedArtifact{{Digest: "sha256:a", Name: "api", Method: graph.AttestationRecord}}
 	}

@@ -203,7 +203,7 @@ func (r *round) decide(ctx context.Context, f graph.Finding) (graph.Finding, boo
 
 // basis is what a decision about the finding would be based on now.
 func (r *round) basis(f graph.Finding) graph.Basis {
-	b := graph.Basis{Subject: f.Subject(), Joined: graph.Version(f.Matches, f.Known), Exposure: r.exposure.Version, Policy: r.hash}
+	b := graph.Basis{Subject: f.Subject(), Joined: graph.Version(f.Matches, f.Known), Exposure: r.exposure.Version, Number: r.exposure.Number, Policy: r.hash}
 	if r.Feeds != nil {
 		b.Feeds = r.Feeds.Version(f.CVEs, r.policy)
 	}

@@ -298,3 +298,23 @@ func BenchmarkDecide60000(b *testing.B) {
 		b.ReportMetric(took.Seconds(), "s/60000")
 	}
 }
+
+// Two rounds over a repository overlap: the one that began on the older exposure comes last, and changes nothing.
+func TestOlderRoundDoesNotHaveTheLastWord(t *testing.T) {
+	e := newEstate(t)
+	e.expose(shop, workload(graph.No, noon))
+	id := e.alert(shop, 1, "CVE-2026-1")
+	late, err := e.stage.round(context.Background(), event.Lag{Repository: shop})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e.expose(shop, workload(graph.Yes, noon))
+	e.say(event.Lag{Findings: []graph.FindingID{id}})
+	was := e.finding(id)
+	if err := late.finding(context.Background(), id); err != nil {
+		t.Fatal(err)
+	}
+	if now := e.finding(id); now.Revision != was.Revision || now.Decision.Version != was.Decision.Version {
+		t.Errorf("decided again on the older exposure: %s %s, was %s %s", now.Decision.Published, now.Decision.Rule, was.Decision.Published, was.Decision.Rule)
+	}
+}

@@ -21,11 +21,15 @@ func (r *round) renew(ctx context.Context, id graph.FindingID) (now graph.Findin
 		if err != nil || !old.Exists() {
 			return graph.Finding{}, nil, false, err
 		}
+		if err := r.catchUp(ctx, old.Value); err != nil {
+			return graph.Finding{}, nil, false, err
+		}
 		was = old.Value.Decision
 		now, changed, err = r.decide(ctx, old.Value)
 		if err != nil || !changed {
 			return now, was, false, err
 		}
+		now.Revision++
 		err = r.write(ctx, old, now)
 		if !errors.Is(err, graph.ErrStale) {
 			return now, was, true, err
@@ -33,6 +37,19 @@ func (r *round) renew(ctx context.Context, id graph.FindingID) (now graph.Findin
 		pause(ctx, try)
 	}
 	return now, was, false, fmt.Errorf("write %s: %w after %d tries", key, graph.ErrStale, maxConflicts)
+}
+
+// catchUp reads the exposure again when somebody has decided the finding on a newer one: two rounds over a repository
+// may overlap, and the older must not have the last word.
+func (r *round) catchUp(ctx context.Context, f graph.Finding) error {
+	if f.Based.Number <= r.exposure.Number {
+		return nil
+	}
+	x, err := graph.Get[graph.Exposure](ctx, r.Store, graph.ExposureKey(r.exposure.Repository))
+	if err == nil && x.Exists() {
+		r.exposure = x.Value
+	}
+	return err
 }
 
 // pause lets the other writer finish.

@@ -26,6 +26,8 @@ type Exposure struct {
 	Provisional bool `json:"provisional,omitempty"`
 	// Version is the hash of everything above: equal content, equal version.
 	Version string `json:"version"`
+	// Number counts the versions: of two exposures the one with the greater number is the newer.
+	Number int64 `json:"number,omitempty"`
 	// Decided is the version for which prioritize has looked at every finding; the findings lag while it differs.
 	Decided string `json:"decided,omitempty"`
 	// Revisit is when the first of its readings becomes too old to say no; noted by prioritize.
@@ -57,10 +59,12 @@ type ExposedWorkload struct {
 	Readings []Reading  `json:"readings,omitempty"`
 }
 
-// Sealed is the exposure with its Version set from its content.
+// Sealed is the exposure with its Version set from its content, and its Number when that made another version.
 func (e Exposure) Sealed() Exposure {
-	decided, revisit := e.Decided, e.Revisit
-	e.Version, e.Decided, e.Revisit = "", "", time.Time{}
-	e.Version, e.Decided, e.Revisit = Version(e), decided, revisit
+	bare := e
+	bare.Version, bare.Number, bare.Decided, bare.Revisit = "", 0, "", time.Time{}
+	if v := Version(bare); v != e.Version {
+		e.Version, e.Number = v, e.Number+1
+	}
 	return e
 }

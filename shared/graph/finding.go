@@ -27,7 +27,11 @@ type Finding struct {
 	// Based is what prioritize last looked at, whether or not there was something to decide.
 	Based     Basis     `json:"based,omitzero"`
 	FirstSeen time.Time `json:"firstSeen,omitzero"`
+	// Revision grows with every write, so that of two lines of the worklist the newer is known.
+	Revision int64 `json:"revision,omitempty"`
 }
+
+func (f *Finding) revise() { f.Revision++ }
 
 // Subject is the version of what the finding is about: the alert or the runtime finding, without ties.
 func (f Finding) Subject() string {
@@ -59,6 +63,7 @@ type Basis struct {
 	Subject  string `json:"subject"`          // Finding.Subject
 	Joined   string `json:"joined,omitempty"` // what the matches and the alerts that know it said
 	Exposure string `json:"exposure"`         // Exposure.Version
+	Number   int64  `json:"number,omitempty"` // Exposure.Number
 	Policy   string `json:"policy"`           // policy hash
 	Feeds    string `json:"feeds,omitempty"`  // what the feeds say of its vulnerabilities
 	Accepted string `json:"accepted,omitempty"`
@@ -158,4 +163,7 @@ type Summary struct {
 	Known bool `json:"known,omitempty"`
 	// Decided is the version of the decision that it shows.
 	Decided string `json:"decided"`
+	// Revision and Handled are the revisions of the finding and of the remediation that it shows.
+	Revision int64 `json:"revision,omitempty"`
+	Handled  int64 `json:"handled,omitempty"`
 }

@@ -70,6 +70,9 @@ func Update[T any](ctx context.Context, s Store, k Key, kind Kind, change func(V
 		if err != nil || !changed {
 			return old.Value, false, err
 		}
+		if n, ok := any(&next).(revised); ok {
+			n.revise()
+		}
 		w, err := NewWrite(k, kind, old.ETag, next)
 		if err != nil {
 			return zero, false, err
@@ -84,6 +87,9 @@ func Update[T any](ctx context.Context, s Store, k Key, kind Kind, change func(V
 	}
 	return zero, false, fmt.Errorf("write %s: %w after %d tries", k, ErrStale, maxConflicts)
 }
+
+// revised is a noun that counts its writes.
+type revised interface{ revise() }
 
 // longestPause bounds the mean time between two tries of Update.
 const longestPause = 100 * time.Millisecond

@@ -59,7 +59,11 @@ type Remediation struct {
 	// Governed and AlertsAssigned are hashes of what was written to Defender for Cloud and onto the alerts.
 	Governed       string `json:"governed,omitempty"`
 	AlertsAssigned string `json:"alertsAssigned,omitempty"`
+	// Revision grows with every write.
+	Revision int64 `json:"revision,omitempty"`
 }
+
+func (m *Remediation) revise() { m.Revision++ }
 
 // Unsettled tells whether an action was begun and its result is not known yet.
 func (m Remediation) Unsettled() bool { return m.Intent != nil }

@@ -11,12 +11,12 @@ import (
 // Summarise makes the line of a finding in the worklist. The remediation may be nil.
 func Summarise(f Finding, x Exposure, m *Remediation) Summary {
 	s := Summary{ID: f.ID, Org: x.Org, Repository: f.Repository, FullName: x.FullName, Kind: f.Kind, State: f.State,
-		Unmapped: !f.Repository.Mapped() || !x.Images, CVEs: f.CVEs, Remediation: f.Remediation, FirstSeen: f.FirstSeen, Known: len(f.Known) > 0}
+		Unmapped: !f.Repository.Mapped() || !x.Images, CVEs: f.CVEs, Remediation: f.Remediation, FirstSeen: f.FirstSeen, Known: len(f.Known) > 0, Revision: f.Revision}
 	s.subject(f)
 	s.decision(f)
 	s.path(f, x)
 	if m != nil {
-		s.Status, s.Assignees = string(m.Status), m.Assignees
+		s.Status, s.Assignees, s.Handled = string(m.Status), m.Assignees, m.Revision
 		if m.Issue != nil {
 			s.Issue, s.IssueURL, s.IssueState = m.Issue.Number, m.Issue.URL, m.Issue.State
 		}
@@ -94,15 +94,35 @@ func stamp(t time.Time) string {
 	return t.UTC().Format("20060102150405")
 }
 
-// SaveSummary writes the line unless it stands there already.
+// SaveSummary writes the line unless it stands there already. Several hands write the line of a finding at once: what it
+// says of the finding and of the remediation only ever becomes newer.
 func SaveSummary(ctx context.Context, st Store, s Summary) error {
 	if s.Org == "" {
 		return fmt.Errorf("summary of %s: the owner of repository %s is not known yet", s.ID, s.Repository)
 	}
 	_, _, err := Update(ctx, st, SummaryKey(s.Org, s.ID), KindSummary, func(old Versioned[Summary]) (Summary, bool, error) {
-		return s, !old.Exists() || Version(old.Value) != Version(s), nil
+		next := s.newest(old.Value)
+		return next, !old.Exists() || Version(old.Value) != Version(next), nil
 	})
 	return err
+}
+
+// newest keeps of the line that stands what is newer than this one. The line of another repository has no say.
+func (s Summary) newest(old Summary) Summary {
+	if old.Repository != s.Repository {
+		return s
+	}
+	next := s
+	if old.Revision > s.Revision {
+		next = old
+	}
+	handled := s
+	if old.Remediation == next.Remediation && (s.Remediation != next.Remediation || old.Handled > s.Handled) {
+		handled = old
+	}
+	next.Status, next.Assignees, next.Handled = handled.Status, handled.Assignees, handled.Handled
+	next.Issue, next.IssueURL, next.IssueState = handled.Issue, handled.IssueURL, handled.IssueState
+	return next
 }
 
 // FixExists tells whether a fixed version is known; code and secrets can always be fixed.
