@@ -19,7 +19,6 @@ import (
 
 	"github.com/bradleyfalzon/ghinstallation/v2"
 	gogithub "github.com/google/go-github/v66/github"
-	tokens "github.com/google/go-github/v88/github" // ghinstallation's own
 
 	"throughline/shared/github"
 	"throughline/shared/graph"
@@ -135,7 +134,7 @@ func (c *Client) as(i installation) (*access, error) {
 		return nil, fmt.Errorf("the GitHub App's private key: %w", err)
 	}
 	transport.BaseURL = strings.TrimRight(c.options.URL, "/")
-	transport.InstallationTokenOptions = &tokens.InstallationTokenOptions{} // nil would be sent as the body "null"
+	transport.InstallationTokenOptions = &gogithub.InstallationTokenOptions{} // nil would be sent as the body "null"
 	a := &access{installation: i.id, login: i.account.Login, user: i.account.Type == "User", github: c.wrap(transport), limits: gate}
 	c.accesses[i.id] = a
 	return a, nil
