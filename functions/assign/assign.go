@@ -210,7 +210,7 @@ func (c *work) save(ctx context.Context, change func(*graph.Remediation)) error 
 	}
 	c.remediation = m
 	for _, f := range c.findings {
-		if err := graph.SaveSummary(ctx, c.Store, graph.Summarise(f, c.exposure, &m)); err != nil {
+		if _, err := graph.ShowFinding(ctx, c.Store, graph.Summarise(f, c.exposure, &m)); err != nil {
 			return err
 		}
 	}

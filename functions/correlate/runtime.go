@@ -154,7 +154,7 @@ func (t *tie) home(ctx context.Context, r graph.RepositoryID, f graph.RuntimeFin
 			next.FirstSeen = f.FirstSeen
 		}
 		if !old.Exists() {
-			next.Revision = t.now.UnixMilli() // it may come back to a repository, with a line of its former stay
+			next.Revision = t.now.UnixMilli() // newer than its lines from another repository
 		}
 		return next, !old.Exists() || !same(next, old.Value), nil
 	})

@@ -16,10 +16,7 @@ func (r *round) publish(ctx context.Context, f graph.Finding, was *graph.Decisio
 	if err != nil {
 		return err
 	}
-	if err := graph.SaveSummary(ctx, r.Store, graph.Summarise(f, r.exposure, m)); err != nil {
-		return err
-	}
-	if moved, err := r.moved(ctx, f); err != nil || moved {
+	if stands, err := graph.ShowFinding(ctx, r.Store, graph.Summarise(f, r.exposure, m)); err != nil || !stands {
 		return err
 	}
 	if !r.lags(f, m) || r.due[f.Remediation] {
@@ -29,19 +26,6 @@ func (r *round) publish(ctx context.Context, f graph.Finding, was *graph.Decisio
 	e, err := event.NewDue(name, event.Due{Repository: f.Repository, Remediation: f.Remediation, Version: versionIn(f)})
 	r.events = append(r.events, e)
 	return err
-}
-
-// moved tells whether correlate gave a runtime finding to another repository meanwhile, and takes back the line that was
-// just written for it.
-func (r *round) moved(ctx context.Context, f graph.Finding) (bool, error) {
-	if f.Runtime == nil {
-		return false, nil
-	}
-	now, err := graph.Get[graph.Finding](ctx, r.Store, graph.FindingKey(f.Repository, f.ID))
-	if err != nil || now.Exists() {
-		return false, err
-	}
-	return true, graph.DropSummary(ctx, r.Store, r.exposure.Org, f.Repository, f.ID)
 }
 
 // remediation reads the remediation of a finding. A new finding that asks for no issue cannot have one: no read.

@@ -27,7 +27,8 @@ type Finding struct {
 	// Based is what prioritize last looked at, whether or not there was something to decide.
 	Based     Basis     `json:"based,omitzero"`
 	FirstSeen time.Time `json:"firstSeen,omitzero"`
-	// Revision grows with every write, so that of two lines of the worklist the newer is known.
+	// Revision grows with every write, so that of two lines of the worklist the newer is known. That of a runtime finding
+	// begins with the time, in milliseconds, at which it came to its repository, and so grows over a move, too.
 	Revision int64 `json:"revision,omitempty"`
 }
 

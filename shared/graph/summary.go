@@ -107,11 +107,22 @@ func SaveSummary(ctx context.Context, st Store, s Summary) error {
 	return err
 }
 
-// newest keeps of the line that stands what is newer than this one. The line of another repository has no say.
-func (s Summary) newest(old Summary) Summary {
-	if old.Repository != s.Repository {
-		return s
+// ShowFinding saves the line of a finding that was read a while ago. A runtime finding may have moved to another
+// repository meanwhile: then it answers false and takes the line back.
+func ShowFinding(ctx context.Context, st Store, s Summary) (bool, error) {
+	err := SaveSummary(ctx, st, s)
+	if err != nil || s.Kind != RuntimeKind {
+		return err == nil, err
 	}
+	home, err := Get[Finding](ctx, st, FindingKey(s.Repository, s.ID))
+	if err != nil || home.Exists() {
+		return err == nil, err
+	}
+	return false, DropSummary(ctx, st, s.Org, s.Repository, s.ID)
+}
+
+// newest keeps of the line that stands what is newer than this one.
+func (s Summary) newest(old Summary) Summary {
 	next := s
 	if old.Revision > s.Revision {
 		next = old
