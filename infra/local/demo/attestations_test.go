@@ -3,7 +3,6 @@ package demo_test
 import (
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -49,9 +48,11 @@ func TestAttestationsNameTheirRepository(t *testing.T) {
 		_, _, packed, err := get(http.DefaultClient, one["bundle_url"].(string))
 		raw, snappyErr := snappy.Decode(nil, packed)
 		var blob any
-		if err != nil || snappyErr != nil || json.Unmarshal(raw, &blob) != nil || fmt.Sprint(blob) != fmt.Sprint(one["bundle"]) {
-			t.Errorf("image %d: the blob is not the bundle: %v %v", img.Index, err, snappyErr)
+		if err != nil || snappyErr != nil || json.Unmarshal(raw, &blob) != nil {
+			t.Errorf("image %d: the blob is no bundle: %v %v", img.Index, err, snappyErr)
+			continue
 		}
+		checkStatement(t, blob, img.Digest, img.Commit, img.Repository)
 	}
 	req, err := http.NewRequest("GET", d.GitHubURL()+"/orgs/throughline-demo/attestations/"+attestedDigest, nil)
 	if err != nil {

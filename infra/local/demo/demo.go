@@ -36,6 +36,7 @@ import (
 	"syscall"
 	"time"
 
+	"throughline/infra/local/demo/authority"
 	"throughline/infra/local/demo/azure"
 	"throughline/infra/local/demo/estate"
 	"throughline/infra/local/demo/github"
@@ -65,6 +66,7 @@ type Demo struct {
 	addresses [2]string
 	keyPEM    string
 	catalogue string
+	roots     string // the file with what a verifier of attestations must trust
 	temporary string // removed by Close
 	stop      context.CancelFunc
 	group     sync.WaitGroup
@@ -171,13 +173,17 @@ func (d *Demo) open() error {
 	if err != nil {
 		return fmt.Errorf("the App's key: %w", err)
 	}
-	if d.github, err = github.Open(github.Config{World: d.world, Journal: j, Key: key, Base: d.GitHubURL(), Log: o.Log}); err != nil {
+	signing, err := authority.New()
+	if err != nil {
+		return err
+	}
+	if d.github, err = github.Open(github.Config{World: d.world, Journal: j, Key: key, Base: d.GitHubURL(), Log: o.Log, Authority: signing}); err != nil {
 		return fmt.Errorf("demo state: %w", err)
 	}
 	if d.azure, err = azure.Open(azure.Config{World: d.world, Journal: j, Log: o.Log}); err != nil {
 		return fmt.Errorf("demo state: %w", err)
 	}
-	return d.writeCatalogue()
+	return d.writeFiles(signing)
 }
 
 func (d *Demo) origin() (origin, error) {
@@ -232,7 +238,8 @@ func replaceFile(path string, text []byte) error {
 	return os.Rename(path+".new", path)
 }
 
-func (d *Demo) writeCatalogue() error {
+// writeFiles writes what the product reads as files: the catalogue, and whom to trust for attestations.
+func (d *Demo) writeFiles(signing *authority.Authority) error {
 	dir := d.options.Dir
 	if dir == "" {
 		temporary, err := os.MkdirTemp("", "throughline-demo-")
@@ -241,12 +248,16 @@ func (d *Demo) writeCatalogue() error {
 		}
 		d.temporary, dir = temporary, temporary
 	}
-	absolute, err := filepath.Abs(filepath.Join(dir, "catalogue.yaml"))
+	dir, err := filepath.Abs(dir)
 	if err != nil {
 		return err
 	}
-	d.catalogue = absolute
-	return replaceFile(absolute, []byte(d.world.Catalogue()))
+	root, err := signing.TrustedRoot()
+	if err != nil {
+		return err
+	}
+	d.catalogue, d.roots = filepath.Join(dir, "catalogue.yaml"), filepath.Join(dir, "trusted-root.json")
+	return errors.Join(replaceFile(d.catalogue, []byte(d.world.Catalogue())), replaceFile(d.roots, root))
 }
 
 // GitHubURL is the address of the GitHub stand-in, without a slash at its end.
@@ -278,6 +289,7 @@ func (d *Demo) Env() []string {
 		"AZURE_SCOPES=mg:" + d.world.ManagementGroup,
 		"REGISTRY_MIRRORS=" + strings.Join(mirrors, ","),
 		"CATALOGUE_FILE=" + d.catalogue,
+		"ATTESTATION_ROOTS=" + d.roots,
 	}
 }
 

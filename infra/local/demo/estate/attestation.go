@@ -1,10 +1,6 @@
 package estate
 
-import (
-	"encoding/base64"
-	"encoding/json"
-	"fmt"
-)
+import "fmt"
 
 // Statement is the in-toto provenance statement for an image, as GitHub's attest action writes it.
 func (e *Estate) Statement(img Image) map[string]any {
@@ -34,21 +30,4 @@ func (e *Estate) Statement(img Image) map[string]any {
 // RunID is the number of the workflow run that built an image.
 func (e *Estate) RunID(img Image) int64 {
 	return 9_000_000_000 + e.number("run", img.seedKey)%900_000_000
-}
-
-// Bundle is the statement in the shape of a Sigstore bundle. It is not signed and claims not to be: the demo owns no
-// certificate authority, so the bundle carries a public key hint that no trust root knows and a signature that says so.
-func (e *Estate) Bundle(img Image) map[string]any {
-	payload, err := json.Marshal(e.Statement(img))
-	if err != nil {
-		payload = []byte(err.Error()) // a statement is made of strings and always marshals
-	}
-	return map[string]any{
-		"mediaType":            "application/vnd.dev.sigstore.bundle.v0.3+json",
-		"verificationMaterial": map[string]any{"publicKey": map[string]any{"hint": "throughline-demo-unsigned"}, "tlogEntries": []any{}},
-		"dsseEnvelope": map[string]any{
-			"payload": base64.StdEncoding.EncodeToString(payload), "payloadType": "application/vnd.in-toto+json",
-			"signatures": []any{map[string]any{"sig": base64.StdEncoding.EncodeToString([]byte("unsigned: made up by the demo")), "keyid": ""}},
-		},
-	}
 }

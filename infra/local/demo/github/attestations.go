@@ -9,6 +9,7 @@ import (
 
 	"github.com/golang/snappy"
 
+	"throughline/infra/local/demo/authority"
 	"throughline/infra/local/demo/estate"
 )
 
@@ -29,18 +30,39 @@ func wants(predicate string) bool {
 }
 
 // attestationJSON leaves the bundle out where API version 2026-03-10 was asked for.
-func (s *Server) attestationJSON(c *call, img estate.Image) map[string]any {
+func (s *Server) attestationJSON(c *call, img estate.Image) (map[string]any, error) {
 	out := map[string]any{"repository_id": s.world.Repositories[img.Repo].ID, "bundle_url": s.base + "/_blobs/" + img.Digest, "initiator": "user"}
 	if c.r.Header.Get("X-Github-Api-Version") < "2026-03-10" {
-		out["bundle"] = s.world.Bundle(img)
+		bundle, err := s.bundle(img)
+		if err != nil {
+			return nil, err
+		}
+		out["bundle"] = bundle
 	}
-	return out
+	return out, nil
+}
+
+// bundle is the provenance of an image, signed by the workflow that built it.
+func (s *Server) bundle(img estate.Image) (map[string]any, error) {
+	statement, err := json.Marshal(s.world.Statement(img))
+	if err != nil {
+		return nil, err
+	}
+	re := s.world.Repositories[img.Repo]
+	return s.authority.Bundle(authority.Workflow{
+		Repository: s.world.FullName(img.Repo), RepositoryID: re.ID, Owner: s.world.Org.Login, OwnerID: s.world.Org.ID,
+		Commit: s.world.Commit(img.Repo, img.Revision), Ref: "refs/heads/main", File: ".github/workflows/build.yml", RunID: s.world.RunID(img), Visibility: "private",
+	}, statement, img.Built())
 }
 
 func (s *Server) attestations(c *call) reply {
 	out := []any{}
 	if img, found := s.attested(c.r.PathValue("digest")); found && (c.repo < 0 || c.repo == img.Repo) && wants(c.r.URL.Query().Get("predicate_type")) {
-		out = append(out, s.attestationJSON(c, img))
+		one, err := s.attestationJSON(c, img)
+		if err != nil {
+			return broken(err)
+		}
+		out = append(out, one)
 	}
 	if len(out) == 0 && c.repo >= 0 {
 		return problem(http.StatusNotFound, "Not Found")
@@ -65,7 +87,11 @@ func (s *Server) attestationsBulk(c *call) reply {
 	for _, d := range list {
 		found[d] = nil
 		if img, ok := s.attested(d); ok && wants(p.Predicate) && c.token.reaches(s.world.Repositories[img.Repo].ID) {
-			found[d] = []any{s.attestationJSON(c, img)}
+			one, err := s.attestationJSON(c, img)
+			if err != nil {
+				return broken(err)
+			}
+			found[d] = []any{one}
 		}
 	}
 	return ok(map[string]any{"attestations_subject_digests": found, "page_info": info})
@@ -129,7 +155,12 @@ func (s *Server) bundleBlob(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
-	raw, err := json.Marshal(s.world.Bundle(img))
+	bundle, err := s.bundle(img)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	raw, err := json.Marshal(bundle)
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return

@@ -2,11 +2,10 @@
 //
 // As GitHub does: App JWTs and installation tokens with permissions; page lists and cursor lists with Link headers and
 // the filters of the alert lists; alerts, issues, comments, labels and assignees that change and stay changed; silent
-// dropping of assignees who cannot be assigned; attestations, artifact metadata, campaigns; redirects after a rename;
+// dropping of assignees who cannot be assigned; signed attestations, artifact metadata, campaigns; redirects after a rename;
 // request limits and their headers; signed webhooks for everything that changes, sent once, recorded, redelivered on request.
 //
-// It does not: sign attestations (they are shaped, not signed), answer conditional requests, keep files other than
-// CODEOWNERS, run workflows, search, or know users' own tokens. Histories are linear, so compare never diverges.
+// It does not: answer conditional requests, keep files other than CODEOWNERS, run workflows, search, or know users' own tokens. Histories are linear, so compare never diverges.
 package github
 
 import (
@@ -18,6 +17,7 @@ import (
 	"strings"
 	"sync"
 
+	"throughline/infra/local/demo/authority"
 	"throughline/infra/local/demo/estate"
 	"throughline/infra/local/demo/fault"
 	"throughline/infra/local/demo/journal"
@@ -35,6 +35,8 @@ type Server struct {
 	key     *rsa.PrivateKey
 	base    string // http://host:port
 	hooks   *hooks
+	// authority signs the attestations.
+	authority *authority.Authority
 
 	mu           sync.Mutex
 	repos        []*repository
@@ -56,12 +58,14 @@ type Config struct {
 	Key     *rsa.PrivateKey
 	Base    string
 	Log     *slog.Logger
+	// Authority signs the attestations.
+	Authority *authority.Authority
 }
 
 // Open reads the state that the journal kept.
 func Open(c Config) (*Server, error) {
 	s := &Server{
-		world: c.World, journal: c.Journal, key: c.Key, base: c.Base, log: c.Log, clock: fault.NewClock(), faults: fault.NewSwitch(c.World.Seed),
+		world: c.World, journal: c.Journal, key: c.Key, authority: c.Authority, base: c.Base, log: c.Log, clock: fault.NewClock(), faults: fault.NewSwitch(c.World.Seed),
 		byName: map[string]int{}, byID: map[int64]int{}, issues: map[int][]*Issue{}, records: map[string]*record{},
 	}
 	s.limits = newLimits(s.clock)
