@@ -63,6 +63,7 @@ func (p *pipeline) observe(o graph.Observation) {
 
 // answer lets every source that was asked about a digest have nothing to say.
 func (p *pipeline) answer(d graph.Digest) {
+	p.observe(graph.Observation{Source: "github", ObservedAt: p.now, Answered: []graph.Digest{d}})
 	for _, c := range p.asked {
 		if strings.HasSuffix(c.Scope, string(d)) {
 			p.observe(graph.Observation{Source: c.Source, ObservedAt: p.now, Scope: &graph.Scope{ID: c.Source + " " + c.Scope, Run: "answer", StartedAt: p.now, Complete: true}})

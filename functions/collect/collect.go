@@ -113,6 +113,9 @@ func (s *Stage) report(ctx context.Context, c graph.Collection, got graph.Collec
 
 // answer says what the page showed, closes the scope or asks for the next page, and follows what the page calls for.
 func (s *Stage) answer(ctx context.Context, c graph.Collection, got graph.Collected) ([]event.Event, error) {
+	if len(got.Observation.Answered) > 0 {
+		return answers(c, got)
+	}
 	if err := s.note(ctx, c, got); err != nil {
 		return nil, err
 	}
@@ -148,6 +151,28 @@ func (s *Stage) answer(ctx context.Context, c graph.Collection, got graph.Collec
 		out = append(out, e)
 	}
 	return out, nil
+}
+
+// digestsAtOnce is about how many nouns one message of answers holds: each of them has an image mapped.
+const digestsAtOnce = 40
+
+// answers says what was learned of the digests that were asked for together, and asks for the next page of them. The
+// scope is a question, not a place: it never closes.
+func answers(c graph.Collection, got graph.Collected) ([]event.Event, error) {
+	var out []event.Event
+	for _, part := range got.Observation.ByDigest(digestsAtOnce) {
+		events, err := event.NewObserved(name, part, -1)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, events...)
+	}
+	if got.Next == "" {
+		return out, nil
+	}
+	c.Cursor, c.Page = got.Next, c.Page+1
+	e, err := event.NewCollect(name, c)
+	return append(out, e), err
 }
 
 // lagging says which findings lag behind what was read.

@@ -64,6 +64,7 @@ type tie struct {
 	source  string // of the observation
 	scopeID string // of the run that observed; empty for a webhook
 	asked   map[graph.Digest]bool
+	joined  string                // scope of the round of inquiries that this handling takes part in
 	settled map[graph.Digest]bool // digests whose origin has just been settled
 	lags    map[graph.RepositoryID]*event.Lag
 	touched []graph.RepositoryID // whose exposure must be looked at
@@ -88,7 +89,11 @@ func (t *tie) observation(ctx context.Context, o graph.Observation) error {
 		func() error { return each(ctx, o.Issues, t.issue) },
 		func() error { return each(ctx, o.PullRequests, t.pullRequest) },
 		func() error { return t.absences(ctx, o) },
+		func() error {
+			return each(ctx, o.Answered, func(ctx context.Context, d graph.Digest) error { return t.answered(ctx, o.Source+" digest:"+string(d)) })
+		},
 		func() error { return t.scope(ctx, o.Scope) },
+		func() error { return t.rejoin(ctx) },
 	)
 }
 
@@ -164,10 +169,16 @@ func (t *tie) events(ctx context.Context) ([]event.Event, error) {
 		if err != nil {
 			return nil, err
 		}
+		if t.joined == c.Source+" "+c.Scope {
+			e.NotBefore = t.now.Add(gathering)
+		}
 		events = append(events, e)
 	}
 	return events, nil
 }
+
+// gathering is how long a round of inquiries stays open for others to join.
+const gathering = 500 * time.Millisecond
 
 func sorted(lags map[graph.RepositoryID]*event.Lag) []*event.Lag {
 	var all []*event.Lag

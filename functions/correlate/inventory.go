@@ -82,9 +82,9 @@ func (t *tie) ready(ctx context.Context) (bool, error) {
 			return false, err
 		}
 	}
-	asking, err := graph.ListAll[inquiry](ctx, t.Store, graph.Query{Container: graph.StateContainer, Partition: graph.InquiriesPartition})
+	asking, err := graph.ListAll[graph.Inquiry](ctx, t.Store, graph.Query{Container: graph.StateContainer, Partition: graph.InquiriesPartition})
 	for _, i := range asking {
-		if i.open(t.now) {
+		if i.Open(t.now) {
 			return false, err
 		}
 	}

@@ -5,29 +5,12 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"throughline/shared/graph"
 )
 
-// inquiry notes that it was asked where a digest comes from, or what a tag stands for. Until every source has answered, a
-// digest maps to no repository: nobody must get an issue on the strength of the first, perhaps wrong, hint.
-type inquiry struct {
-	About string    `json:"about"` // a digest, or a reference by tag
-	Left  []string  `json:"left"`  // scopes that have not answered
-	By    string    `json:"by"`    // the event that asked; delivered again it asks again
-	At    time.Time `json:"at"`
-}
-
-// inquiryPatience is how long a source may be silent before the others decide without it.
-const inquiryPatience = 10 * time.Minute
-
-func (i inquiry) open(now time.Time) bool {
-	return len(i.Left) > 0 && now.Sub(i.At) <= inquiryPatience
-}
-
-// inquire asks once where a digest comes from: its attestations at GitHub, and its labels in the registry when the name
-// of the image is known.
+// inquire asks once where a digest comes from: its attestations at GitHub, together with other digests, and its labels in
+// the registry when the name of the image is known.
 func (t *tie) inquire(ctx context.Context, d graph.Digest, image string) error {
 	if d == "" || t.asked[d] {
 		return nil
@@ -37,7 +20,11 @@ func (t *tie) inquire(ctx context.Context, d graph.Digest, image string) error {
 	if err != nil || known.Value.Asked {
 		return err
 	}
-	scopes := []string{"github digest:" + string(d)}
+	round, err := t.round(ctx)
+	if err != nil {
+		return err
+	}
+	scopes := []string{round}
 	if image != "" {
 		scopes = append(scopes, "registry image:"+imageName(image)+"@"+string(d))
 	}
@@ -52,11 +39,39 @@ func (t *tie) inquire(ctx context.Context, d graph.Digest, image string) error {
 
 // ask notes the question and asks it, unless it is being asked already.
 func (t *tie) ask(ctx context.Context, about string, scopes []string) error {
-	_, asked, err := graph.Update(ctx, t.Store, graph.InquiryKey(about), "inquiry", func(old graph.Versioned[inquiry]) (inquiry, bool, error) {
-		return inquiry{About: about, Left: scopes, By: t.cause, At: t.now}, !old.Exists() || !old.Value.open(t.now), nil
+	_, asked, err := graph.Update(ctx, t.Store, graph.InquiryKey(about), "inquiry", func(old graph.Versioned[graph.Inquiry]) (graph.Inquiry, bool, error) {
+		return graph.Inquiry{About: about, Left: scopes, By: t.cause, At: t.now}, !old.Exists() || !old.Value.Open(t.now), nil
 	})
 	if err == nil && asked {
-		t.request(scopes)
+		t.request(slices.DeleteFunc(slices.Clone(scopes), func(s string) bool { return s == t.joined }))
+	}
+	return err
+}
+
+// round joins the round in which GitHub is asked about many digests at once, and asks for it when it is new.
+func (t *tie) round(ctx context.Context) (string, error) {
+	if t.joined != "" {
+		return t.joined, nil
+	}
+	r, opened, err := graph.OpenRound(ctx, t.Store, t.cause, t.now)
+	if err != nil {
+		return "", fmt.Errorf("open a round of inquiries: %w", err)
+	}
+	t.joined = graph.RoundScope(r.ID)
+	if opened || r.ID == t.cause { // handled before, and perhaps never asked
+		t.request([]string{t.joined})
+	}
+	return t.joined, nil
+}
+
+// rejoin asks for the joined round once more when it was read meanwhile, perhaps before what was noted for it.
+func (t *tie) rejoin(ctx context.Context) error {
+	if t.joined == "" {
+		return nil
+	}
+	open, err := graph.Get[graph.Round](ctx, t.Store, graph.RoundKey)
+	if err == nil && graph.RoundScope(open.Value.ID) != t.joined {
+		t.request([]string{t.joined})
 	}
 	return err
 }
@@ -74,7 +89,7 @@ func (t *tie) request(scopes []string) {
 // askAgain asks what this very event noted when it was handled before: the process may have ended between noting the
 // question and sending it.
 func (t *tie) askAgain(ctx context.Context) error {
-	mine, err := graph.ListAll[inquiry](ctx, t.Store, graph.Query{Container: graph.StateContainer, Partition: graph.InquiriesPartition,
+	mine, err := graph.ListAll[graph.Inquiry](ctx, t.Store, graph.Query{Container: graph.StateContainer, Partition: graph.InquiriesPartition,
 		Where: []graph.Where{{Field: "by", Op: graph.Equal, Value: t.cause}}})
 	for _, i := range mine {
 		t.request(i.Left)
@@ -91,16 +106,15 @@ func subject(scope string) string {
 	return about
 }
 
-// answered notes that a scope of one image was read to its end. With the last answer its digest is mapped.
+// answered notes that a scope has said all that it knows of an image. With the last answer its digest is mapped.
 func (t *tie) answered(ctx context.Context, scope string) error {
 	key := graph.InquiryKey(subject(scope))
-	open, err := graph.Get[inquiry](ctx, t.Store, key)
+	open, err := graph.Get[graph.Inquiry](ctx, t.Store, key)
 	if err != nil || !open.Exists() {
 		return err
 	}
-	now, _, err := graph.Update(ctx, t.Store, key, "inquiry", func(old graph.Versioned[inquiry]) (inquiry, bool, error) {
-		next := old.Value
-		next.Left = slices.DeleteFunc(slices.Clone(next.Left), func(s string) bool { return s == scope })
+	now, _, err := graph.Update(ctx, t.Store, key, "inquiry", func(old graph.Versioned[graph.Inquiry]) (graph.Inquiry, bool, error) {
+		next := old.Value.Answered(scope)
 		return next, old.Exists() && len(next.Left) < len(old.Value.Left), nil
 	})
 	if err != nil || len(now.Left) > 0 {
@@ -139,6 +153,6 @@ func (t *tie) open(ctx context.Context, d graph.Digest) (bool, error) {
 	if t.settled[d] {
 		return false, nil
 	}
-	i, err := graph.Get[inquiry](ctx, t.Store, graph.InquiryKey(string(d)))
-	return i.Value.open(t.now), err
+	i, err := graph.Get[graph.Inquiry](ctx, t.Store, graph.InquiryKey(string(d)))
+	return i.Value.Open(t.now), err
 }

@@ -123,7 +123,7 @@ func (e estate) operations() {
 	e.put(graph.StateKey(graph.ArtifactsPartition, string(digest)), "line", graph.ArtifactLine{Digest: digest, Name: e.say("registry.example/api"), Repository: home, Method: graph.VerifiedAttestation, Workloads: 1})
 	e.put(graph.StateKey(graph.ArtifactsPartition, string(orphan)), "line", graph.ArtifactLine{Digest: orphan, Name: e.say("registry.example/orphan"), Workloads: 1})
 	e.put(graph.ArtifactKey(orphan), graph.KindArtifact, graph.Artifact{Digest: orphan, Names: []string{e.say("registry.example/orphan")}})
-	e.put(graph.StateKey("inquiries", string(orphan)), "inquiry", graph.Inquiry{Digest: orphan, Left: []string{e.say("registry image:orphan")}, At: noon})
+	e.put(graph.StateKey("inquiries", string(orphan)), "inquiry", graph.Inquiry{About: string(orphan), Left: []string{e.say("registry image:orphan")}, At: noon})
 	e.put(graph.RefusalKey("azure all"), "refusal", graph.Refusal{Source: e.say("azure"), Scope: e.say("all"), Why: e.say("403"), At: noon})
 	e.put(graph.ScopeKey("github all"), "scope", graph.Scope{ID: e.say("github all"), Run: e.say("run-1"), StartedAt: noon, Complete: true, Part: 4})
 	e.put(graph.RunKey("azure all"), "run", graph.Run{ID: e.say("run-2"), StartedAt: noon, Asked: noon})

@@ -38,7 +38,7 @@ func (p *pages) coverage(r *http.Request) (content, error) {
 	}
 	v := coverage{Coverage: c, Mend: mend, Asking: map[graph.Digest][]string{}, Asked: c.Inquiries[:min(len(c.Inquiries), images)], Refusing: c.Refusals[:min(len(c.Refusals), images)]}
 	for _, i := range c.Inquiries {
-		v.Asking[i.Digest] = i.Left
+		v.Asking[graph.Digest(i.About)] = i.Left
 	}
 	for _, m := range graph.Methods {
 		if n := c.Methods[m]; n > 0 {

@@ -21,13 +21,6 @@ type Coverage struct {
 	Runs      []RunReport    `json:"runs"`
 }
 
-// Inquiry is a digest whose origin is being asked for.
-type Inquiry struct {
-	Digest Digest    `json:"digest"`
-	Left   []string  `json:"left"` // scopes that have not answered
-	At     time.Time `json:"at"`
-}
-
 // Refusal is what a source would not let us read.
 type Refusal struct {
 	Source string    `json:"source"`
@@ -69,7 +62,7 @@ func TakeCoverage(ctx context.Context, s Store, now time.Time) (Coverage, error)
 	slices.SortFunc(c.Unmapped, func(a, b ArtifactLine) int {
 		return cmp.Or(cmp.Compare(b.Workloads, a.Workloads), cmp.Compare(a.Name, b.Name), cmp.Compare(a.Digest, b.Digest))
 	})
-	if c.Inquiries, err = ListAll[Inquiry](ctx, s, state("inquiries")); err != nil {
+	if c.Inquiries, err = ListAll[Inquiry](ctx, s, state(InquiriesPartition)); err != nil {
 		return c, err
 	}
 	c.Inquiries = slices.DeleteFunc(c.Inquiries, func(i Inquiry) bool { return len(i.Left) == 0 })

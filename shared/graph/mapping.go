@@ -193,13 +193,13 @@ func (g Graph) DigestsOf(ctx context.Context, id RepositoryID) ([]Digest, error)
 	return ds, err
 }
 
-// DigestsWithoutAttestation lists by pages the images whose origin no attestation tells. The organisation does not
+// DigestsWithoutAttestation lists by pages the images whose origin no verified attestation tells. The organisation does not
 // narrow the list: only GitHub knows which of its organisations attested a digest.
 func (g Graph) DigestsWithoutAttestation(ctx context.Context, _, cursor string) ([]Digest, string, error) {
 	lines, next, err := List[ArtifactLine](ctx, g.Store, Query{Container: StateContainer, Partition: ArtifactsPartition, Cursor: cursor, Limit: MaxPage})
 	var ds []Digest
 	for _, l := range lines {
-		if l.Method.Rank() > AttestationRecord.Rank() {
+		if l.Method != VerifiedAttestation {
 			ds = append(ds, l.Digest)
 		}
 	}

@@ -22,6 +22,8 @@ type Observation struct {
 	PullRequests []PullRequest     `json:"pullRequests,omitempty"`
 	// Absent are nouns that a scope did not contain although it was read to its end. Only then may they be retired.
 	Absent []Absence `json:"absent,omitempty"`
+	// Answered are digests about which the source has now said all that it knows, in this observation or before.
+	Answered []Digest `json:"answered,omitempty"`
 }
 
 // Scope is the mark that a run of collect puts on what it saw.
@@ -55,7 +57,7 @@ type Absence struct {
 // Len counts the nouns.
 func (o Observation) Len() int {
 	return len(o.Repositories) + len(o.Alerts) + len(o.Artifacts) + len(o.Evidence) + len(o.Workloads) +
-		len(o.RuntimeFindings) + len(o.Readings) + len(o.Issues) + len(o.PullRequests) + len(o.Absent)
+		len(o.RuntimeFindings) + len(o.Readings) + len(o.Issues) + len(o.PullRequests) + len(o.Absent) + len(o.Answered)
 }
 
 // Halves splits the nouns into two observations under the same mark.
@@ -72,6 +74,7 @@ func (o Observation) Halves() (Observation, Observation) {
 	a.Issues, b.Issues = cut(o.Issues, &n)
 	a.PullRequests, b.PullRequests = cut(o.PullRequests, &n)
 	a.Absent, b.Absent = cut(o.Absent, &n)
+	a.Answered, b.Answered = cut(o.Answered, &n)
 	return a, b
 }
 
@@ -80,6 +83,27 @@ func cut[T any](items []T, n *int) (left, right []T) {
 	k := min(*n, len(items))
 	*n -= k
 	return items[:k:k], items[k:]
+}
+
+// ByDigest splits what a source says of digests, and which of them it has answered, so that the last word on a digest goes
+// with its evidence: messages overtake each other. It makes parts of about size nouns.
+func (o Observation) ByDigest(size int) []Observation {
+	said := map[Digest][]Evidence{}
+	for _, e := range o.Evidence {
+		said[e.Digest] = append(said[e.Digest], e)
+	}
+	rest := o
+	rest.Evidence, rest.Answered = nil, nil
+	parts := []Observation{rest}
+	for _, d := range o.Answered {
+		if parts[len(parts)-1].Len() >= size {
+			next := Observation{Source: o.Source, ObservedAt: o.ObservedAt, Scope: o.Scope}
+			parts = append(parts, next)
+		}
+		last := &parts[len(parts)-1]
+		last.Evidence, last.Answered = append(last.Evidence, said[d]...), append(last.Answered, d)
+	}
+	return parts
 }
 
 // Collection asks for one page of one source.

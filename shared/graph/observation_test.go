@@ -39,7 +39,11 @@ func TestHalvesKeepEveryNoun(t *testing.T) {
 			list := lists(&o)[name]
 			list.Set(reflect.MakeSlice(list.Type(), n, n))
 			for i := range n {
-				list.Index(i).Field(0).SetString(fmt.Sprint(name, i))
+				field := list.Index(i)
+				if field.Kind() == reflect.Struct {
+					field = field.Field(0)
+				}
+				field.SetString(fmt.Sprint(name, i))
 			}
 			total += n
 		}
@@ -62,6 +66,33 @@ func TestHalvesKeepEveryNoun(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestByDigestKeepsTheLastWordWithItsEvidence(t *testing.T) {
+	var o graph.Observation
+	for i := range 95 {
+		d := graph.Digest(fmt.Sprint("d", i))
+		o.Answered = append(o.Answered, d)
+		for range i % 4 {
+			o.Evidence = append(o.Evidence, graph.Evidence{Digest: d})
+		}
+	}
+	parts := o.ByDigest(40)
+	nouns := 0
+	for _, p := range parts {
+		nouns += p.Len()
+		if p.Len() > 44 {
+			t.Errorf("a part of %d nouns", p.Len())
+		}
+		for _, e := range p.Evidence {
+			if !slices.Contains(p.Answered, e.Digest) {
+				t.Errorf("evidence of %s goes without its last word", e.Digest)
+			}
+		}
+	}
+	if nouns != o.Len() || len(parts) < 5 {
+		t.Errorf("%d nouns in %d parts, want %d", nouns, len(parts), o.Len())
+	}
 }
 
 func TestLimitedSaysUntilWhen(t *testing.T) {

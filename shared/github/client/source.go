@@ -38,6 +38,7 @@ var scopes = map[string]func(context.Context, *reading) error{
 	"digest":          readDigest,
 	"attestations":    readRepositoryAttestations,
 	"digests":         readPendingDigests,
+	"inquiries":       readInquiries,
 }
 
 // Read reads one page of a scope:
@@ -51,7 +52,8 @@ var scopes = map[string]func(context.Context, *reading) error{
 //	alert:<id>, repository:<id>         one of them in full; named Absent when GitHub says it is not there
 //	digest:<digest>                     attestation records of one image
 //	attestations:<repository id>        attestation records of the images that the graph holds for a repository
-//	digests:<login>                     attestation records of images whose origin is not known, 1,024 a page
+//	digests:<login>                     attestation records of images whose origin is not proven, 1,000 a page
+//	inquiries:<round>                   attestation records of the images that are being asked for, 1,000 a page
 //
 // An error is *graph.Limited, *Refused, or transient; nothing was then read.
 func (c *Client) Read(ctx context.Context, want graph.Collection) (graph.Collected, error) {
