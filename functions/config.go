@@ -35,6 +35,9 @@ type Config struct {
 	ARMURL        string            // AZURE_ARM_URL: only for a stand-in or a private cloud
 	Mirrors       map[string]string // REGISTRY_MIRRORS: host=mirror[/prefix]
 	CatalogueFile string            // CATALOGUE_FILE
+	// AttestationRoots is ATTESTATION_ROOTS: files with trusted roots, and tuf for those that Sigstore and GitHub publish;
+	// empty: signatures are not checked.
+	AttestationRoots []string
 
 	EventsAudience string // EVENTS_AUDIENCE
 	EventsKey      secret // EVENTS_SHARED_KEY
@@ -131,6 +134,8 @@ func readConfig(get func(string) string) (Config, error) {
 		ARMURL:        s.url("AZURE_ARM_URL", ""),
 		Mirrors:       s.pairs("REGISTRY_MIRRORS"),
 		CatalogueFile: s.or("CATALOGUE_FILE", ""),
+
+		AttestationRoots: list(s.or("ATTESTATION_ROOTS", "")),
 
 		EventsAudience: s.or("EVENTS_AUDIENCE", ""),
 		Tenant:         s.or("AZURE_TENANT_ID", ""),

@@ -100,6 +100,20 @@ func outside(not []string, dir, imported string, test bool) string {
 	return ""
 }
 
+// TestSigstoreStaysInItsRoom holds that what checks signatures is imported by one package, and that one by main alone: it
+// brings as many packages as all the rest.
+func TestSigstoreStaysInItsRoom(t *testing.T) {
+	const room = "shared/provenance/attestation"
+	walk(t, func(path, dir string, test bool, imports []string) {
+		for _, i := range imports {
+			outside := strings.HasPrefix(i, "github.com/sigstore/") || strings.HasPrefix(i, "github.com/theupdateframework/")
+			if outside && dir != room || i == module+room && dir != "functions" {
+				t.Errorf("%s imports %s", path, i)
+			}
+		}
+	})
+}
+
 // TestFloorsSeeFaults breaks the walls on purpose.
 func TestFloorsSeeFaults(t *testing.T) {
 	for _, c := range []struct{ dir, imported string }{

@@ -123,8 +123,16 @@ const reserve = 0.1
 func (h *house) graph() graph.Graph { return graph.Graph{Store: h.store} }
 
 func (h *house) openGitHub() (err error) {
-	h.github, err = client.New(client.Options{URL: h.cfg.GitHubURL, Host: h.hostKey(), AppID: h.cfg.AppID, PrivateKey: []byte(h.cfg.AppKey), Reserve: reserve, Now: now,
-		Digests: h.graph().DigestsOf, Pending: h.graph().DigestsWithoutAttestation})
+	options := client.Options{URL: h.cfg.GitHubURL, Host: h.hostKey(), AppID: h.cfg.AppID, PrivateKey: []byte(h.cfg.AppKey), Reserve: reserve, Now: now,
+		Digests: h.graph().DigestsOf, Pending: h.graph().DigestsWithoutAttestation, Asked: h.graph().DigestsOfRound}
+	s, err := h.openSignatures()
+	if err != nil {
+		return err
+	}
+	if s != nil {
+		options.Verify = s.Verify
+	}
+	h.github, err = client.New(options)
 	if err != nil {
 		return fmt.Errorf("GITHUB_*: %w", err)
 	}

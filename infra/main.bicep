@@ -78,6 +78,9 @@ param registryMirrors string = ''
 @description('Catalogue of declared origins, a path in the package; empty: none.')
 param catalogueFile string = ''
 
+@description('Whom to believe about attestations: tuf for what Sigstore and GitHub publish, files with trusted roots in the package, separated by commas; empty: signatures are not checked.')
+param attestationRoots string = 'tuf'
+
 @description('Folder of feed files in the package; empty: none.')
 param feedsDir string = ''
 
@@ -283,6 +286,7 @@ module app 'functionapp.bicep' = {
       AZURE_TENANT_ID: tenant().tenantId
       AZURE_ARM_URL: ''
       CATALOGUE_FILE: catalogueFile
+      ATTESTATION_ROOTS: attestationRoots
       EVENTS_AUDIENCE: eventsAudience
       FALLBACK_OWNER: fallbackOwner
       FEEDS_DIR: feedsDir

@@ -21,6 +21,7 @@ func TestE2EMapping(t *testing.T) {
 	c := start(t, freePorts(t), "-data", data)
 	c.settled(4 * time.Minute)
 	mapped := c.mapping()
+	proven := c.proven(mapped)
 	summary, err := c.get("functions", "/api/summary")
 	if err != nil {
 		t.Fatal(err)
@@ -39,6 +40,9 @@ func TestE2EMapping(t *testing.T) {
 			if got, known := mapped[d]; known && got != want {
 				t.Errorf("%s (%s, evidence %v) maps to %q, want %q", i.Reference, d[:19], i.Evidence, got, want)
 			}
+		}
+		if slices.Contains(i.Evidence, "attestation") && mapped[i.Digest] != "" && !proven[i.Digest] {
+			t.Errorf("%s (%s) is attested, and its signature is not seen as verified", i.Reference, i.Digest[:19])
 		}
 		if i.Running > 0 && !slices.ContainsFunc(i.Closure, func(d string) bool { _, known := mapped[d]; return known }) {
 			t.Errorf("%s runs and is not in the graph", i.Reference)
@@ -68,6 +72,28 @@ func (c *command) mapping() map[string]string {
 		mapped[i.Digest] = i.Repository
 	}
 	return mapped
+}
+
+// proven tells which of the images map by a signature that was verified.
+func (c *command) proven(mapped map[string]string) map[string]bool {
+	c.t.Helper()
+	out := map[string]bool{}
+	for d := range mapped {
+		body, err := c.get("functions", "/api/artifacts/"+d)
+		if err != nil {
+			c.t.Fatal(err)
+		}
+		var view struct {
+			Evidence []struct{ Method, Repository, Refused, Note string }
+		}
+		if err := json.Unmarshal(body, &view); err != nil {
+			c.t.Fatal(err)
+		}
+		for _, e := range view.Evidence {
+			out[d] = out[d] || e.Method == "attestation-verified" && e.Refused == "" && e.Repository == mapped[d]
+		}
+	}
+	return out
 }
 
 func expected(t *testing.T, dir string) demo.Expected {

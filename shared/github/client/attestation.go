@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"slices"
 
@@ -18,8 +19,8 @@ import (
 // maxDigests is how many digests one bulk call takes.
 const maxDigests = 1024
 
-// unverified is the note on evidence that rests on GitHub's association.
-const unverified = "GitHub's own association of repository and digest; the signature is not checked here"
+// association is the note on evidence that rests on GitHub's association alone.
+const association = "GitHub's own association of repository and digest"
 
 // Attestation is one attestation record of a digest.
 type Attestation struct {
@@ -57,7 +58,11 @@ func readDigest(ctx context.Context, r *reading) error {
 			failed = err
 			continue
 		}
-		if evidence := r.evidence(ctx, found); len(evidence) > 0 {
+		evidence, err := r.evidence(ctx, found)
+		if err != nil {
+			return err
+		}
+		if len(evidence) > 0 {
 			r.out.Observation.Evidence = evidence
 			return nil
 		}
@@ -95,6 +100,42 @@ func readPendingDigests(ctx context.Context, r *reading) error {
 	r.out.Next = next
 	r.out.Observation.Evidence, err = r.BulkAttestations(ctx, r.subject, digests)
 	return err
+}
+
+// readInquiries asks every account about the digests of a round. An account that refuses has answered.
+func readInquiries(ctx context.Context, r *reading) error {
+	if r.options.Asked == nil {
+		return nil
+	}
+	digests, next, err := r.options.Asked(ctx, r.subject, r.Cursor)
+	if err != nil || len(digests) == 0 {
+		return err
+	}
+	r.out.Next, r.out.Observation.Answered = next, digests
+	var refused *Refused
+	all, err := r.installed(ctx, directoryAge)
+	if errors.As(err, &refused) {
+		r.skip("installations cannot be read")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	for _, i := range all {
+		if i.suspended {
+			continue
+		}
+		found, err := r.BulkAttestations(ctx, i.account.Login, digests)
+		if errors.As(err, &refused) {
+			r.skip("attestations of " + i.account.Login + " cannot be read")
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		r.out.Observation.Evidence = append(r.out.Observation.Evidence, found...)
+	}
+	return nil
 }
 
 // Attestations lists the attestation records of a digest that an account's repositories made.
@@ -170,7 +211,7 @@ func (c *Client) BulkAttestations(ctx context.Context, login string, digests []g
 		}
 		all = append(all, found...)
 	}
-	return c.evidence(ctx, all), nil
+	return c.evidence(ctx, all)
 }
 
 // bulk asks for one part, following GitHub's pages. The schema has a map of digest to records, the examples an array of
@@ -240,36 +281,75 @@ func readPageInfo(c *scan.Cursor) string {
 	return next
 }
 
-// evidence turns records into evidence, one for each digest and repository: several attestations (provenance, bill of
-// materials) of one build say the same. The record that tells the commit is kept.
-func (c *Client) evidence(ctx context.Context, records []Attestation) []graph.Evidence {
+// evidence turns records into evidence, one for each digest, repository and method: several attestations (provenance, bill
+// of materials) of one build say the same. What counts is kept before what is refused, what tells the commit before what
+// does not.
+func (c *Client) evidence(ctx context.Context, records []Attestation) ([]graph.Evidence, error) {
 	type edge struct {
 		digest     graph.Digest
-		repository int64
+		repository graph.RepositoryID
+		method     graph.Method
 	}
 	best := map[edge]graph.Evidence{}
 	for _, record := range records {
-		key := edge{record.Digest, record.RepositoryID}
-		if record.RepositoryID < 1 || best[key].Commit != "" {
+		if record.RepositoryID < 1 {
 			continue
 		}
-		e := graph.Evidence{Digest: record.Digest, Method: graph.AttestationRecord, Repository: graph.NewRepositoryID(c.host, record.RepositoryID),
-			Note: unverified, SeenAt: c.options.Now().UTC()}
-		if bundle, err := c.Bundle(ctx, record); err != nil {
-			e.Note += "; its statement could not be read: " + err.Error()
-		} else {
-			readStatement(bundle, &e)
+		said, err := c.witness(ctx, record)
+		if err != nil {
+			return nil, err
 		}
-		best[key] = e
+		for _, e := range said {
+			key := edge{e.Digest, e.Repository, e.Method}
+			if have, ok := best[key]; !ok || worth(e) > worth(have) {
+				best[key] = e
+			}
+		}
 	}
-	all := make([]graph.Evidence, 0, len(best))
-	for _, e := range best {
-		all = append(all, e)
-	}
+	all := slices.Collect(maps.Values(best))
 	slices.SortFunc(all, func(a, b graph.Evidence) int {
-		return cmp.Or(cmp.Compare(a.Digest, b.Digest), cmp.Compare(a.Repository, b.Repository))
+		return cmp.Or(cmp.Compare(a.Digest, b.Digest), cmp.Compare(a.Repository, b.Repository), cmp.Compare(a.Method.Rank(), b.Method.Rank()))
 	})
-	return all
+	return all, nil
+}
+
+func worth(e graph.Evidence) int {
+	n := 0
+	if e.Refused == "" {
+		n += 2
+	}
+	if e.Commit != "" {
+		n++
+	}
+	return n
+}
+
+// witness is what one record says: GitHub's association and, where signatures are checked, what the signature proves. An
+// attestation that is refused takes its association with it.
+func (c *Client) witness(ctx context.Context, record Attestation) ([]graph.Evidence, error) {
+	e := graph.Evidence{Digest: record.Digest, Method: graph.AttestationRecord, Repository: graph.NewRepositoryID(c.host, record.RepositoryID),
+		Note: association, SeenAt: c.options.Now().UTC()}
+	bundle, err := c.Bundle(ctx, record)
+	if err != nil {
+		e.Note += "; its statement could not be read: " + err.Error()
+		return []graph.Evidence{e}, nil
+	}
+	readStatement(bundle, &e)
+	if c.options.Verify == nil {
+		e.Note += "; the signature is not checked here"
+		return []graph.Evidence{e}, nil
+	}
+	proven, refused, err := c.options.Verify(ctx, bundle, record.Digest)
+	if err != nil {
+		return nil, fmt.Errorf("check the attestation of %s: %w", record.Digest.Short(), err)
+	}
+	proven.SeenAt = e.SeenAt
+	if refused != "" {
+		e.Refused = refused
+		proven = e
+		proven.Method, proven.Note = graph.VerifiedAttestation, ""
+	}
+	return []graph.Evidence{proven, e}, nil
 }
 
 const maxBundle = 4 << 20

@@ -32,7 +32,7 @@ func bundleOf(d graph.Digest, commit string) string {
 
 func built(d graph.Digest, c *Client, commit string) graph.Evidence {
 	return graph.Evidence{Digest: d, Method: graph.AttestationRecord, Repository: "github-4711", Commit: commit, Ref: "refs/heads/main",
-		Workflow: ".github/workflows/build.yml", Run: "https://github.com/acme/shop/actions/runs/1/attempts/1", Note: unverified, SeenAt: c.options.Now()}
+		Workflow: ".github/workflows/build.yml", Run: "https://github.com/acme/shop/actions/runs/1/attempts/1", Note: association + "; the signature is not checked here", SeenAt: c.options.Now()}
 }
 
 func TestReadDigest(t *testing.T) {
@@ -69,7 +69,7 @@ func TestReadDigest(t *testing.T) {
 			s := newStand(t)
 			s.json("GET /orgs/acme/attestations/"+string(d), `{"attestations":[`+record+`]}`)
 			got := s.read(s.client(nil), "digest:"+string(d), "").Observation.Evidence
-			if len(got) != 1 || got[0].Repository != "github-4711" || got[0].Commit != "" || len(got[0].Note) <= len(unverified) || strings.Contains(got[0].Note, "secret") {
+			if len(got) != 1 || got[0].Repository != "github-4711" || got[0].Commit != "" || len(got[0].Note) <= len(association) || strings.Contains(got[0].Note, "secret") {
 				t.Errorf("%s: %+v", name, got)
 			}
 		}
@@ -206,4 +206,60 @@ func FuzzReadStatement(f *testing.F) {
 			t.Fatalf("the statement decides more than it may: %+v", e)
 		}
 	})
+}
+
+// TestReadInquiries holds that all digests of a round are asked for at once, that a verified signature is an evidence of
+// its own, and that an attestation that is refused takes GitHub's association with it.
+func TestReadInquiries(t *testing.T) {
+	genuine, forged, later := digestNo(1), digestNo(2), digestNo(3)
+	s := newStand(t)
+	asked := 0
+	s.mux.HandleFunc("POST /orgs/acme/attestations/bulk-list", func(w http.ResponseWriter, _ *http.Request) {
+		asked++
+		fmt.Fprintf(w, `{"attestations_subject_digests":{%q:[{"repository_id":4711,"bundle":%s}],%q:[{"repository_id":4711,"bundle":%s},{"repository_id":4711,"bundle":%s}]},"page_info":{}}`,
+			genuine, bundleOf(genuine, "c1"), forged, bundleOf(forged, "forged"), bundleOf(forged, "worse"))
+	})
+	c := s.client(func(o *Options) {
+		o.Asked = func(_ context.Context, round, cursor string) ([]graph.Digest, string, error) {
+			if round != "r1" || cursor != "" {
+				t.Errorf("round %q, cursor %q", round, cursor)
+			}
+			return []graph.Digest{genuine, forged, later}, "p2", nil
+		}
+		o.Verify = func(_ context.Context, _ []byte, d graph.Digest) (graph.Evidence, string, error) {
+			if d == forged {
+				return graph.Evidence{}, "the signature is not genuine", nil
+			}
+			return graph.Evidence{Digest: d, Method: graph.VerifiedAttestation, Repository: "github-4711", Commit: "c1"}, "", nil
+		}
+	})
+	got := s.read(c, "inquiries:r1", "")
+	if asked != 1 || got.Next != "p2" || len(got.Observation.Answered) != 3 {
+		t.Errorf("%d calls, next %q, answered %v", asked, got.Next, got.Observation.Answered)
+	}
+	var said []string
+	for _, e := range got.Observation.Evidence {
+		said = append(said, fmt.Sprintf("%s %s counts=%v", e.Digest.Short(), e.Method, e.Counts()))
+	}
+	want := []string{genuine.Short() + " attestation-verified counts=true", genuine.Short() + " attestation-record counts=true",
+		forged.Short() + " attestation-verified counts=false", forged.Short() + " attestation-record counts=false"}
+	if diff := cmp.Diff(want, said); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestVerificationThatCannotBeTriedIsTriedAgain(t *testing.T) {
+	s := newStand(t)
+	s.mux.HandleFunc("POST /orgs/acme/attestations/bulk-list", func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"attestations_subject_digests":{%q:[{"repository_id":4711,"bundle":%s}]},"page_info":{}}`, digestNo(1), bundleOf(digestNo(1), "c1"))
+	})
+	c := s.client(func(o *Options) {
+		o.Asked = func(context.Context, string, string) ([]graph.Digest, string, error) { return []graph.Digest{digestNo(1)}, "", nil }
+		o.Verify = func(context.Context, []byte, graph.Digest) (graph.Evidence, string, error) {
+			return graph.Evidence{}, "", io.ErrUnexpectedEOF
+		}
+	})
+	if got, err := c.Read(context.Background(), graph.Collection{Source: Source, Scope: "inquiries:r1"}); err == nil {
+		t.Errorf("an unverified association came through: %+v", got)
+	}
 }

@@ -45,6 +45,11 @@ type Options struct {
 	// Pending lists by pages the digests whose origin is to be asked for; an empty cursor begins and ends. nil:
 	// digests:<login> reads nothing.
 	Pending func(ctx context.Context, login, cursor string) (digests []graph.Digest, next string, err error)
+	// Asked lists by pages the digests of a round of inquiries; nil: inquiries:<round> reads nothing.
+	Asked func(ctx context.Context, round, cursor string) (digests []graph.Digest, next string, err error)
+	// Verify checks the signature of an attestation of a digest. It answers the evidence, or why it is refused; an error
+	// means that this cannot be told now. nil: signatures are not checked.
+	Verify func(ctx context.Context, bundle []byte, d graph.Digest) (e graph.Evidence, refused string, err error)
 }
 
 // Client asks one GitHub host.

@@ -2,6 +2,7 @@ package attestation
 
 import (
 	"context"
+	_ "embed"
 	"fmt"
 	"io"
 	"net/http"
@@ -78,4 +79,13 @@ func (d *download) DownloadFile(url string, limit int64, _ time.Duration) ([]byt
 		return nil, &metadata.ErrDownloadLengthMismatch{Msg: fmt.Sprintf("%s is larger than %d bytes", url, limit)}
 	}
 	return raw, nil
+}
+
+//go:embed github-root.json
+var githubRoot []byte
+
+// PublicDomains are the two trust domains in which GitHub's attest action signs: Sigstore's public one for public
+// repositories, and GitHub's own for the others.
+func PublicDomains() []RootRepository {
+	return []RootRepository{{}, {URL: "https://tuf-repo.github.com", First: githubRoot}}
 }
