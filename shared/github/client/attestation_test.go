@@ -254,7 +254,9 @@ func TestVerificationThatCannotBeTriedIsTriedAgain(t *testing.T) {
 		fmt.Fprintf(w, `{"attestations_subject_digests":{%q:[{"repository_id":4711,"bundle":%s}]},"page_info":{}}`, digestNo(1), bundleOf(digestNo(1), "c1"))
 	})
 	c := s.client(func(o *Options) {
-		o.Asked = func(context.Context, string, string) ([]graph.Digest, string, error) { return []graph.Digest{digestNo(1)}, "", nil }
+		o.Asked = func(context.Context, string, string) ([]graph.Digest, string, error) {
+			return []graph.Digest{digestNo(1)}, "", nil
+		}
 		o.Verify = func(context.Context, []byte, graph.Digest) (graph.Evidence, string, error) {
 			return graph.Evidence{}, "", io.ErrUnexpectedEOF
 		}
