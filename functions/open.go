@@ -282,6 +282,11 @@ func (labels) JudgeLabels(a graph.Artifact, bases []graph.Artifact) []graph.Evid
 // IsBase tells whether a was built on base.
 func (labels) IsBase(a, base graph.Artifact) bool { return provenance.IsBase(a, base) }
 
+// Hint names the repositories that an image could come from by its name alone.
+func (labels) Hint(a graph.Artifact, repositories []graph.Repository) []graph.Evidence {
+	return provenance.Hint(a, repositories)
+}
+
 // letters shows the bus's parked messages to the API.
 type letters struct{ bus *bus.Bus }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"time"
 
 	"throughline/shared/graph"
 )
@@ -94,12 +95,21 @@ func (t *tie) absentAlert(ctx context.Context, sc graph.Scope, id graph.FindingI
 func (t *tie) absentWorkload(ctx context.Context, sc graph.Scope, id graph.WorkloadID) error {
 	return t.change(ctx, id, func(old graph.Versioned[graph.Workload]) graph.Workload {
 		w := old.Value
-		if !old.Exists() || w.Scope != sc.ID || w.UpdatedAt.After(sc.StartedAt) {
+		if !old.Exists() || w.Scope != sc.ID || w.UpdatedAt.After(sc.StartedAt) || resting(w, sc.StartedAt) {
 			return w
 		}
 		w.Gone, w.UpdatedAt = true, sc.StartedAt
 		return w
 	})
+}
+
+// rest is how long a job may be out of sight before it counts as gone. It is longer than a day, after which an unchanged
+// workload is noted as seen again.
+const rest = 48 * time.Hour
+
+// resting tells whether a workload that comes and goes was seen not long ago: what it runs will run again.
+func resting(w graph.Workload, now time.Time) bool {
+	return (w.Kind == "Job" || w.Kind == "CronJob") && now.Sub(w.UpdatedAt) < rest
 }
 
 func (t *tie) absentRuntime(ctx context.Context, sc graph.Scope, id string) error {

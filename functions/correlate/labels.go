@@ -15,6 +15,8 @@ type judge interface {
 	// artifact was built on another.
 	JudgeLabels(a graph.Artifact, bases []graph.Artifact) []graph.Evidence
 	IsBase(a, base graph.Artifact) bool
+	// Hint names the repositories that an image could come from by its name alone.
+	Hint(a graph.Artifact, repositories []graph.Repository) []graph.Evidence
 }
 
 // stacks lists images by their first layer, with what it takes to compare them: images with one base begin alike.
@@ -90,6 +92,25 @@ func (t *tie) weigh(ctx context.Context, e *graph.Evidence) error {
 		}
 	}
 	return nil
+}
+
+// hint notes which repositories bear the name of an image that nothing else tells of. A hint is shown and maps nothing.
+func (t *tie) hint(ctx context.Context, d graph.Digest) error {
+	o, err := t.origin(ctx, d)
+	if err != nil || t.Labels == nil || slices.ContainsFunc(o.evidence, graph.Evidence.Counts) {
+		return err
+	}
+	names, err := graph.Names(ctx, t.Store)
+	if err != nil {
+		return err
+	}
+	var repositories []graph.Repository
+	for _, n := range names {
+		owner, name, _ := strings.Cut(n.FullName, "/")
+		repositories = append(repositories, graph.Repository{ID: n.Repository, Owner: owner, Name: name, Deleted: n.Deleted})
+	}
+	self := graph.Artifact{Digest: d, UpdatedAt: o.members[0].UpdatedAt, Names: o.members[0].Names}
+	return each(ctx, t.Labels.Hint(self, repositories), t.evidence)
 }
 
 // waitsFor lists the workloads that name an image by tag.

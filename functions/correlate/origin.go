@@ -140,6 +140,9 @@ func (t *tie) settleOrigin(ctx context.Context, d graph.Digest) error {
 		return nil // it was about a tag: the observation has told the workloads
 	}
 	t.settled[d] = true
+	if err := t.hint(ctx, d); err != nil {
+		return fmt.Errorf("hints for %s: %w", d.Short(), err)
+	}
 	owners, err := t.exposeDigest(ctx, d)
 	if err != nil {
 		return fmt.Errorf("map %s: %w", d.Short(), err)
