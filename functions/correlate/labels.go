@@ -96,8 +96,11 @@ func (t *tie) weigh(ctx context.Context, e *graph.Evidence) error {
 
 // hint notes which repositories bear the name of an image that nothing else tells of. A hint is shown and maps nothing.
 func (t *tie) hint(ctx context.Context, d graph.Digest) error {
+	if _, err := graph.ParseDigest(string(d)); err != nil || t.Labels == nil {
+		return nil // it was about a tag
+	}
 	o, err := t.origin(ctx, d)
-	if err != nil || t.Labels == nil || slices.ContainsFunc(o.evidence, graph.Evidence.Counts) {
+	if err != nil || slices.ContainsFunc(o.evidence, graph.Evidence.Counts) {
 		return err
 	}
 	names, err := graph.Names(ctx, t.Store)

@@ -123,6 +123,9 @@ func (t *tie) answered(ctx context.Context, scope string) error {
 	// The mapping is written before the inquiry is dropped: after a crash between the two the answer comes again. It is
 	// written once more after that, over what somebody wrote who still saw the inquiry.
 	d := graph.Digest(open.Value.About)
+	if err := t.hint(ctx, d); err != nil {
+		return fmt.Errorf("hints for %s: %w", d.Short(), err)
+	}
 	if err := t.settleOrigin(ctx, d); err != nil {
 		return err
 	}
@@ -140,9 +143,6 @@ func (t *tie) settleOrigin(ctx context.Context, d graph.Digest) error {
 		return nil // it was about a tag: the observation has told the workloads
 	}
 	t.settled[d] = true
-	if err := t.hint(ctx, d); err != nil {
-		return fmt.Errorf("hints for %s: %w", d.Short(), err)
-	}
 	owners, err := t.exposeDigest(ctx, d)
 	if err != nil {
 		return fmt.Errorf("map %s: %w", d.Short(), err)
