@@ -49,7 +49,11 @@ type Config struct {
 	Fallback  string        // FALLBACK_OWNER: @login or @org/team for what nobody owns
 	Interval  time.Duration // RESYNC_INTERVAL between full runs
 	FeedsDir  string        // FEEDS_DIR
-	Local     bool          // THROUGHLINE_LOCAL: the pages are served without authentication, to loopback only
+
+	OTLP       string  // OTEL_EXPORTER_OTLP_ENDPOINT: where traces and measurements go besides the log
+	TraceShare float64 // TRACE_SHARE: share of the traces that are kept, 0 to 1
+
+	Local bool // THROUGHLINE_LOCAL: the pages are served without authentication, to loopback only
 	// Authenticated is WEBSITE_AUTH_ENABLED: the platform sets it when App Service authentication is switched on.
 	Authenticated bool
 }
@@ -146,6 +150,8 @@ func readConfig(get func(string) string) (Config, error) {
 		Fallback:       s.or("FALLBACK_OWNER", ""),
 		Interval:       s.duration("RESYNC_INTERVAL", 6*time.Hour),
 		FeedsDir:       s.or("FEEDS_DIR", ""),
+		OTLP:           s.url("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
+		TraceShare:     s.share("TRACE_SHARE", 1),
 		Local:          s.oneOf("THROUGHLINE_LOCAL", "false", "true") == "true",
 		Authenticated:  strings.EqualFold(s.or("WEBSITE_AUTH_ENABLED", ""), "true"),
 	}
@@ -256,6 +262,19 @@ func (s *settings) duration(name string, otherwise time.Duration) time.Duration 
 		return otherwise
 	}
 	return d
+}
+
+func (s *settings) share(name string, otherwise float64) float64 {
+	v := s.or(name, "")
+	if v == "" {
+		return otherwise
+	}
+	f, err := strconv.ParseFloat(v, 64)
+	if err != nil || !(f >= 0 && f <= 1) {
+		s.fault(name, fmt.Sprintf("%q is no share", v), "write a number from 0 to 1, like 0.1")
+		return otherwise
+	}
+	return f
 }
 
 func (s *settings) pairs(name string) map[string]string {

@@ -30,6 +30,7 @@ var floors = []struct {
 	{"shared/graph", nil, sdks},
 	{"shared/event", []string{"shared/graph"}, nil},
 	{"shared/bus", []string{"shared/graph", "shared/event"}, nil},
+	{"shared/telemetry", []string{"shared/event"}, sdks},
 	{"shared/customhandler", []string{"shared/event"}, sdks},
 	{"shared/github", []string{"shared/graph", "shared/github"}, azure},
 	{"shared/provenance", []string{"shared/graph", "shared/provenance"}, nil},

@@ -6,7 +6,7 @@
 // the contract between the stages. On these stand the adapters, which know one outside system each: shared/bus sends over
 // Service Bus, shared/cosmos stores in Cosmos DB, shared/customhandler speaks the Functions protocol, shared/github reads
 // and writes GitHub, shared/defender reads Azure and Microsoft Defender for Cloud, shared/provenance tells which
-// repository built an image, shared/feeds what KEV, EPSS and Vulnrichment say of a vulnerability. On top are the functions, one folder each, which never import each other: functions/ingest
+// repository built an image, shared/feeds what KEV, EPSS and Vulnrichment say of a vulnerability, and shared/telemetry traces and measures. On top are the functions, one folder each, which never import each other: functions/ingest
 // takes webhooks and CloudEvents in; functions/correlate ties what was observed into the graph; functions/prioritize
 // decides what lags; functions/assign opens and follows the one issue of each fix; functions/resync starts what is due;
 // functions/collect reads one page of one source; functions/api and functions/dashboard answer people.
@@ -86,19 +86,30 @@ func run(log *slog.Logger) error {
 		return err
 	}
 	server := &http.Server{Handler: customhandler.Probe(customhandler.Recover(mux, log)), ReadHeaderTimeout: 10 * time.Second}
+	ended := make(chan struct{})
 	go func() {
+		defer close(ended)
 		<-ctx.Done()
-		end, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-		defer cancel()
-		if err := server.Shutdown(end); err != nil {
-			log.Error("the handler did not stop in time", "reason", err)
-		}
+		h.end(server)
 	}()
 	log.Info("handler listens", "port", cfg.Port, "mode", cfg.Mode)
 	if err := server.Serve(listener); err != http.ErrServerClosed {
 		return err
 	}
+	<-ended // Serve returns at once, but what is in flight is still being answered
 	return nil
+}
+
+// end lets what is in flight end, and writes what was measured last.
+func (h *house) end(server *http.Server) {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := server.Shutdown(ctx); err != nil {
+		h.log.Error("the handler did not stop in time", "reason", err)
+	}
+	if err := h.telemetry.Close(ctx); err != nil {
+		h.log.Warn("the last measurements were not sent", "reason", err)
+	}
 }
 
 // mux gives every function its path: queue and timer functions are called at /<name>, HTTP functions at their routes.

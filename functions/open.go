@@ -36,6 +36,7 @@ import (
 	"throughline/shared/github/webhook"
 	"throughline/shared/graph"
 	"throughline/shared/provenance"
+	"throughline/shared/telemetry"
 )
 
 // house holds the parts that the functions are made of.
@@ -51,6 +52,7 @@ type house struct {
 	policy    atomic.Pointer[decision.Policy]
 	intake    *ingest.Stage
 	shelf     *feeds.Shelf
+	telemetry *telemetry.Telemetry
 	// policyText is the file that the policy in force was read from.
 	policyText string
 }
@@ -63,7 +65,10 @@ func open(cfg Config, log *slog.Logger) (*house, error) {
 		return nil, err
 	}
 	h.shelf = &feeds.Shelf{Now: now}
-	return h, errors.Join(h.openPolicy(), h.openCatalogue(), h.openStore(credential), h.openGitHub(), h.openAzure(credential))
+	if h.telemetry, err = telemetry.Open(telemetry.Options{Endpoint: cfg.OTLP, Share: cfg.TraceShare, Log: log}); err != nil {
+		return nil, err
+	}
+	return h, errors.Join(h.openPolicy(), h.openCatalogue(), h.openStore(credential), h.openGitHub(), h.openAzure(credential), h.measure())
 }
 
 // clouds are the sovereign clouds by the names of AZURE_CLOUD.
@@ -124,7 +129,8 @@ func (h *house) graph() graph.Graph { return graph.Graph{Store: h.store} }
 
 func (h *house) openGitHub() (err error) {
 	options := client.Options{URL: h.cfg.GitHubURL, Host: h.hostKey(), AppID: h.cfg.AppID, PrivateKey: []byte(h.cfg.AppKey), Reserve: reserve, Now: now,
-		Digests: h.graph().DigestsOf, Pending: h.graph().DigestsWithoutAttestation, Asked: h.graph().DigestsOfRound}
+		Transport: h.telemetry.Transport("github", http.DefaultTransport),
+		Digests:   h.graph().DigestsOf, Pending: h.graph().DigestsWithoutAttestation, Asked: h.graph().DigestsOfRound}
 	s, err := h.openSignatures()
 	if err != nil {
 		return err
@@ -144,7 +150,8 @@ func (h *house) openAzure(credential azcore.TokenCredential) (err error) {
 	if len(h.cfg.Scopes) == 0 {
 		return nil
 	}
-	h.azure, err = defender.Open(defender.Options{ARM: h.cfg.ARMURL, Cloud: h.cfg.Cloud, Credential: credential, Scopes: h.cfg.Scopes, Log: h.log})
+	h.azure, err = defender.Open(defender.Options{ARM: h.cfg.ARMURL, Cloud: h.cfg.Cloud, Credential: credential, Scopes: h.cfg.Scopes, Log: h.log,
+		Transport: &http.Client{Transport: h.telemetry.Transport("azure", http.DefaultTransport)}})
 	if err != nil {
 		return fmt.Errorf("AZURE_*: %w", err)
 	}
@@ -157,7 +164,12 @@ func (h *house) policyInForce() *decision.Policy { return h.policy.Load() }
 
 // queue serves a stage behind its queue.
 func (h *house) queue(name string, handle func(context.Context, event.Event) ([]event.Event, error)) (http.Handler, error) {
-	return customhandler.Queue(name, handle, h.bus.Publish, h.park, h.log), nil
+	return customhandler.Queue(name, h.telemetry.Stage(name, handle), h.publish(), h.park, h.log), nil
+}
+
+// publish sends events and carries the trace on.
+func (h *house) publish() func(context.Context, []event.Event) error {
+	return h.telemetry.Publish(h.bus.Publish)
 }
 
 // park keeps a message that no retry can heal.
@@ -171,8 +183,8 @@ func (h *house) ingest() (http.Handler, error) {
 		verifier.Secrets = append(verifier.Secrets, string(s))
 	}
 	h.intake = &ingest.Stage{Verifier: verifier, Decoder: webhook.Decoder{Host: h.hostKey(), AppID: h.cfg.AppID},
-		Callers: h.callers(), Publish: h.bus.Publish, Now: now, Log: h.log}
-	return h.intake, nil
+		Callers: h.callers(), Publish: h.publish(), Now: now, Log: h.log}
+	return h.telemetry.Serve("ingest", h.intake), nil
 }
 
 // callers are those who may send CloudEvents: the shared key, Entra tokens for our audience, and workflow runs of
@@ -252,7 +264,10 @@ func (h *house) resync() (http.Handler, error) {
 		due, err := s.Tick(ctx)
 		return append(renewed, due...), err
 	}
-	return customhandler.Timer("resync", tick, h.bus.Publish, h.log), nil
+	watched := func(ctx context.Context, at customhandler.Tick) ([]event.Event, error) {
+		return h.telemetry.Tick(ctx, "resync", func(ctx context.Context) ([]event.Event, error) { return tick(ctx, at) })
+	}
+	return customhandler.Timer("resync", watched, h.publish(), h.log), nil
 }
 
 func (h *house) access() api.Access {
@@ -260,8 +275,8 @@ func (h *house) access() api.Access {
 }
 
 func (h *house) api() (http.Handler, error) {
-	a := &api.API{Store: h.store, Letters: letters{h.bus}, Publish: h.bus.Publish, Resync: h.resyncStage().Start, Health: h.health, Access: h.access(), Policy: h.policyInForce, Now: now, Log: h.log}
-	return a.Handler(), nil
+	a := &api.API{Store: h.store, Letters: letters{h.bus}, Publish: h.publish(), Resync: h.resyncStage().Start, Health: h.health, Access: h.access(), Policy: h.policyInForce, Now: now, Log: h.log}
+	return h.telemetry.Serve("api", a.Handler()), nil
 }
 
 func (h *house) dashboard() (http.Handler, error) {
@@ -319,6 +334,6 @@ func (h *house) health(ctx context.Context) (any, bool) {
 	if err != nil {
 		ok = false
 	}
-	report["feeds"] = feeds
+	report["feeds"], report["measured"] = feeds, h.measured(ctx)
 	return report, ok
 }

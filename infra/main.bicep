@@ -90,6 +90,12 @@ param resyncInterval string = '6h'
 @description('When due readings are started, six fields, UTC.')
 param resyncSchedule string = '0 */5 * * * *'
 
+@description('OTLP/HTTP address of a collector for traces and measurements; empty: they are in the log only.')
+param otlpEndpoint string = ''
+
+@description('Share of the traces that are kept, 0 to 1.')
+param traceShare string = '0.1'
+
 @description('Event Grid subscriptions. Only true once the code answers: Event Grid asks it first.')
 param events bool = false
 
@@ -296,9 +302,11 @@ module app 'functionapp.bicep' = {
       GITHUB_INSTALLATIONS: githubInstallations
       MODE: mode
       MODE_REPOSITORIES: modeRepositories
+      OTEL_EXPORTER_OTLP_ENDPOINT: otlpEndpoint
       REGISTRY_MIRRORS: registryMirrors
       RESYNC_INTERVAL: resyncInterval
       RESYNC_SCHEDULE: resyncSchedule
+      TRACE_SHARE: traceShare
     }
   }
 }

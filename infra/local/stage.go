@@ -167,6 +167,9 @@ func (s *stage) startHost(ctx context.Context, log *slog.Logger) error {
 // stand-ins that are to be used.
 func (s *stage) settings() ([]string, error) {
 	env := []string{"THROUGHLINE_LOCAL=true", "RESYNC_SCHEDULE=0 */5 * * * *"}
+	if s.estate == "large" && os.Getenv("TRACE_SHARE") == "" { // a whole estate in spans would drown the log
+		env = append(env, "TRACE_SHARE=0.05")
+	}
 	if s.bus != nil {
 		env = append(env, "ServiceBusConnection="+s.bus.ConnectionString())
 	}
