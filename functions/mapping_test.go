@@ -36,6 +36,8 @@ var updateStories = flag.Bool("update", false, "write what the mapping stories e
 //	unseen <workload>                        a complete reading does not show it
 //	unread <workload>                        a reading that broke off does not show it
 //	later <duration>
+//
+// A part named asks holds questions for all that stands behind something: image <name>, or cve <id>.
 func TestMappingStories(t *testing.T) {
 	files, err := filepath.Glob("testdata/mapping/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -49,7 +51,7 @@ func TestMappingStories(t *testing.T) {
 			}
 			s := &mappingStory{pipeline: newPipeline(t), images: map[string]graph.Digest{}, workloads: map[string]graph.Workload{}, repositories: map[string]graph.Repository{}}
 			s.correlate.Labels = labels{}
-			want := -1
+			want, asks := -1, ""
 			for i, f := range story.Files {
 				switch f.Name {
 				case "catalogue.yaml":
@@ -58,6 +60,8 @@ func TestMappingStories(t *testing.T) {
 					}
 				case "story":
 					s.play(string(f.Data))
+				case "asks":
+					asks = string(f.Data)
 				case "graph":
 					want = i
 				}
@@ -65,7 +69,7 @@ func TestMappingStories(t *testing.T) {
 			if want < 0 {
 				t.Fatal("a story ends with a part named graph")
 			}
-			got := s.graph()
+			got := s.graph() + s.blasts(asks)
 			if *updateStories {
 				story.Files[want].Data = []byte(got)
 				if err := os.WriteFile(name, txtar.Format(story), 0o644); err != nil {
@@ -247,6 +251,37 @@ func (s *mappingStory) graph() string {
 	slices.SortFunc(findings, func(a, b graph.Summary) int { return cmp.Compare(a.ID, b.ID) })
 	for _, f := range findings {
 		fmt.Fprintf(&b, "finding %s of %s: running %s in %s\n", f.ID, cmp.Or(f.FullName, "nobody known"), f.Running, cmp.Or(strings.Join(f.Workloads, ", "), "nothing"))
+	}
+	return b.String()
+}
+
+// blasts asks what stands behind images and vulnerabilities.
+func (s *mappingStory) blasts(asks string) string {
+	var b strings.Builder
+	g := graph.Graph{Store: s.store}
+	for line := range strings.Lines(asks) {
+		what, id, _ := strings.Cut(strings.TrimSpace(line), " ")
+		var blast graph.Blast
+		var err error
+		if what == "cve" {
+			blast, err = g.BlastOfCVE(context.Background(), id)
+		} else {
+			blast, err = g.BlastOfImage(context.Background(), s.digest(id))
+		}
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "behind %s %s:\n", what, id)
+		for _, a := range blast.Artifacts {
+			name := slices.IndexFunc(sortedKeys(s.images), func(n string) bool { return s.images[n] == a.Digest })
+			fmt.Fprintf(&b, "  image %s, %s\n", sortedKeys(s.images)[name], a.Why)
+		}
+		for _, w := range blast.Workloads {
+			fmt.Fprintf(&b, "  workload %s\n", w.Name)
+		}
+		for _, r := range blast.Repositories {
+			fmt.Fprintf(&b, "  repository %s\n", r.FullName)
+		}
 	}
 	return b.String()
 }

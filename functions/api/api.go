@@ -70,6 +70,8 @@ func (a *API) Handler() http.Handler {
 	read("/api/repositories/{owner}/{name}", a.repository)
 	read("/api/artifacts", a.artifacts)
 	read("/api/artifacts/{digest}", a.artifact)
+	read("/api/artifacts/{digest}/findings", a.findingsIn)
+	read("/api/blast", a.blast)
 	read("/api/workloads", a.workloads)
 	read("/api/workloads/{id}", a.workload)
 	read("/api/summary", a.summary)

@@ -37,6 +37,8 @@ var routes = []route{
 	{method: "GET", path: "/api/repositories/{owner}/{name}", what: "A repository and where its code runs", answer: graph.RepositoryView{}},
 	{method: "GET", path: "/api/artifacts", what: "All images", answer: list[graph.ArtifactLine]{}},
 	{method: "GET", path: "/api/artifacts/{digest}", what: "An image: where it comes from and where it runs", answer: graph.ArtifactView{}},
+	{method: "GET", path: "/api/artifacts/{digest}/findings", what: "The open findings that lie in an image, most urgent first", answer: list[graph.Summary]{}},
+	{method: "GET", path: "/api/blast", what: "The images, workloads and repositories behind an image (image=digest) or a vulnerability (cve=id)", answer: graph.Blast{}, query: []string{"image", "cve"}},
 	{method: "GET", path: "/api/workloads", what: "All workloads", answer: list[graph.Place]{}},
 	{method: "GET", path: "/api/workloads/{id}", what: "A workload: its images and their repositories", answer: graph.WorkloadView{}},
 	{method: "GET", path: "/api/graph", what: "A part of the mapping graph as JSON, DOT or SVG", answer: graph.Picture{}, query: []string{"from", "format"}},

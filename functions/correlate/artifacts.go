@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"fmt"
-	"slices"
 
 	"throughline/shared/graph"
 )
@@ -215,29 +214,7 @@ func (t *tie) resolve(ctx context.Context, e *graph.Evidence) (bool, error) {
 	return entry.Exists(), nil
 }
 
-// family is the closure of a digest: itself, the indexes that list it, and all their manifests. A workload that reports
-// any of them runs the same image.
+// family is the closure of a digest: itself, the indexes that list it, and all their manifests.
 func (t *tie) family(ctx context.Context, d graph.Digest) ([]graph.Artifact, error) {
-	self, err := graph.Get[graph.Artifact](ctx, t.Store, graph.ArtifactKey(d))
-	if err != nil {
-		return nil, err
-	}
-	self.Value.Digest = d
-	members := []graph.Artifact{self.Value}
-	seen := []graph.Digest{d}
-	for i := 0; i < len(members); i++ {
-		for _, next := range slices.Concat(members[i].Indexes, members[i].Manifests) {
-			if slices.Contains(seen, next) {
-				continue
-			}
-			seen = append(seen, next)
-			a, err := graph.Get[graph.Artifact](ctx, t.Store, graph.ArtifactKey(next))
-			if err != nil {
-				return nil, err
-			}
-			a.Value.Digest = next
-			members = append(members, a.Value)
-		}
-	}
-	return members, nil
+	return graph.Graph{Store: t.Store}.Family(ctx, d)
 }

@@ -19,15 +19,12 @@ type judge interface {
 	Hint(a graph.Artifact, repositories []graph.Repository) []graph.Evidence
 }
 
-// stacks lists images by their first layer, with what it takes to compare them: images with one base begin alike.
-func stacks(firstLayer string) string { return "layers:" + firstLayer }
-
 // relatives are the known images that begin with the same layer.
 func (t *tie) relatives(ctx context.Context, a graph.Artifact) ([]graph.Artifact, error) {
 	if len(a.Layers) == 0 {
 		return nil, nil
 	}
-	return graph.ListAll[graph.Artifact](ctx, t.Store, graph.Query{Container: graph.StateContainer, Partition: stacks(a.Layers[0])})
+	return graph.ListAll[graph.Artifact](ctx, t.Store, graph.Query{Container: graph.StateContainer, Partition: graph.StacksPartition(a.Layers[0])})
 }
 
 // stack enters an image into the list of its relatives and judges anew the labels of those that are built on it.
@@ -39,7 +36,7 @@ func (t *tie) stack(ctx context.Context, a graph.Artifact) error {
 	if len(a.Names) > 0 {
 		bare.Names = a.Names[len(a.Names)-1:]
 	}
-	if err := put1(ctx, t.Store, graph.StateKey(stacks(a.Layers[0]), string(a.Digest)), "stack", bare); err != nil {
+	if err := put1(ctx, t.Store, graph.StateKey(graph.StacksPartition(a.Layers[0]), string(a.Digest)), "stack", bare); err != nil {
 		return err
 	}
 	relatives, err := t.relatives(ctx, a)

@@ -49,16 +49,7 @@ func JudgeLabels(a graph.Artifact, bases []graph.Artifact, hosts ...string) []gr
 }
 
 // IsBase tells whether a was built on base: by the digest that a names, or because base's layers are the first of a's.
-func IsBase(a, base graph.Artifact) bool {
-	switch {
-	case base.Digest == "" || base.Digest == a.Digest:
-		return false
-	case a.Base == base.Digest || a.Base != "" && slices.Contains(base.Indexes, a.Base):
-		return true
-	}
-	n := len(base.Layers)
-	return n > 0 && n < len(a.Layers) && slices.Equal(base.Layers, a.Layers[:n])
-}
+func IsBase(a, base graph.Artifact) bool { return a.On(base) }
 
 // Inherited tells whether the source label of a is that of its base image, and therefore says nothing of a itself.
 func Inherited(a, base graph.Artifact) bool {
