@@ -182,7 +182,10 @@ func (s *mappingStory) image(w []string, more map[string]string) graph.Observati
 }
 
 func (s *mappingStory) says(w []string, more map[string]string) graph.Observation {
-	e := graph.Evidence{Method: graph.Method(w[0]), Digest: s.digest(w[1]), Commit: more["commit"], Refused: more["refused"], Contexts: list(more["contexts"]), SeenAt: s.now}
+	e := graph.Evidence{Method: graph.Method(w[0]), Commit: more["commit"], Refused: more["refused"], Contexts: list(more["contexts"]), SeenAt: s.now}
+	if w[1] != "nothing" { // a workflow run names no image
+		e.Digest = s.digest(w[1])
+	}
 	if strings.Contains(w[2], "/") {
 		e.RepositoryName = w[2]
 	} else {

@@ -19,7 +19,8 @@ import (
 
 // pipeline runs the stages in one process over the memory store, in the order in which events are said.
 type pipeline struct {
-	t         *testing.T
+	t         testing.TB
+	said      func(event.Event) // hears every message; nil: nobody does
 	store     graph.Store
 	now       time.Time
 	tracker   *tracker
@@ -31,7 +32,12 @@ type pipeline struct {
 
 func newPipeline(t *testing.T) *pipeline {
 	t.Helper()
-	p := &pipeline{t: t, store: graph.NewMemory(), now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC), tracker: &tracker{}, handled: map[string]int{}}
+	return newPipelineOver(t, graph.NewMemory())
+}
+
+func newPipelineOver(t testing.TB, store graph.Store) *pipeline {
+	t.Helper()
+	p := &pipeline{t: t, store: store, now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC), tracker: &tracker{}, handled: map[string]int{}}
 	clock := func() time.Time { return p.now }
 	policy := decision.DefaultPolicy()
 	log := slog.New(slog.DiscardHandler)
@@ -83,6 +89,9 @@ func (p *pipeline) settle(events []event.Event) {
 			p.t.Fatalf("no route for %s", e.Type)
 		}
 		p.handled[route.HeardBy]++
+		if p.said != nil {
+			p.said(e)
+		}
 		said, err := p.stages[route.HeardBy](context.Background(), e)
 		if err != nil {
 			p.t.Fatalf("%s: %v", route.HeardBy, err)

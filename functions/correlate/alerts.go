@@ -27,10 +27,14 @@ func (t *tie) alert(ctx context.Context, a graph.Alert) error {
 	if changed || now.Lags() {
 		t.lag(a.Repository, a.ID)
 	}
-	if changed && len(now.CVEs) > 0 {
-		return t.lagKin(ctx, a.Repository, now)
+	if !changed || len(now.CVEs) == 0 {
+		return nil
 	}
-	return nil
+	x, err := graph.Get[graph.Exposure](ctx, t.Store, graph.ExposureKey(a.Repository))
+	if err != nil || !x.Value.Observed {
+		return err // no image of the repository has runtime findings: it has no kin
+	}
+	return t.lagKin(ctx, a.Repository, now)
 }
 
 // describe sets what the finding shows of its alert.

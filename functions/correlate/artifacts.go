@@ -43,6 +43,9 @@ func (t *tie) artifact(ctx context.Context, a graph.Artifact) error {
 			return err
 		}
 	}
+	if err := t.tagged(ctx, now); err != nil {
+		return err
+	}
 	if err := t.declared(ctx, now); err != nil {
 		return err
 	}
@@ -134,6 +137,9 @@ func (t *tie) declared(ctx context.Context, a graph.Artifact) error {
 
 // evidence ties a repository to an artifact, on both sides.
 func (t *tie) evidence(ctx context.Context, e graph.Evidence) error {
+	if e.Method == graph.WorkflowRun && e.Digest == "" {
+		return t.run(ctx, e)
+	}
 	if _, err := graph.ParseDigest(string(e.Digest)); err != nil {
 		return fmt.Errorf("evidence: %w", err)
 	}
