@@ -148,5 +148,11 @@ func (a *API) change(ctx context.Context, id graph.FindingID, edit func(*graph.F
 	if err := a.Publish(ctx, []event.Event{e}); err != nil {
 		return nil, err
 	}
-	return map[string]any{"finding": id, "acceptance": now.Acceptance}, nil
+	return changed{id, now.Acceptance}, nil
+}
+
+// changed is the answer to a change of a finding.
+type changed struct {
+	Finding    graph.FindingID   `json:"finding"`
+	Acceptance *graph.Acceptance `json:"acceptance,omitempty"`
 }

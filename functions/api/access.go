@@ -82,11 +82,9 @@ func loopback(host string) bool {
 	return name == "localhost" || ip != nil && ip.IsLoopback()
 }
 
-func (a Access) read(next http.Handler) http.Handler { return a.Need(Reader, next) }
-
 // act also refuses what another site made the browser send.
-func (a Access) act(next http.Handler) http.Handler {
-	return http.NewCrossOriginProtection().Handler(a.Need(Operator, next))
+func (a Access) act(role string, next http.Handler) http.Handler {
+	return http.NewCrossOriginProtection().Handler(a.Need(role, next))
 }
 
 // Need serves next to callers who have the role.

@@ -1,10 +1,13 @@
 package api
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"io"
 	"net/http"
+	"net/url"
 	"strings"
 )
 
@@ -50,28 +53,37 @@ func known(header, tag string) bool {
 }
 
 // pages are where a form of the dashboard may come back to.
-var pages = []string{"/runs", "/parked", "/findings/"}
+var pages = []string{"/runs", "/parked", "/actions", "/findings/"}
 
-// back sends a browser whose form was answered to the page that it came from, with how it went.
-func back(next http.Handler) http.Handler {
+// formType is what a browser sends a form as.
+const formType = "application/x-www-form-urlencoded"
+
+// form sends a browser whose form was answered to the page that it came from, which shows the action that it names. The
+// field key of the form makes a second press of its button do nothing.
+func form(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.Header.Get("Content-Type") != "application/x-www-form-urlencoded" {
+		if r.Header.Get("Content-Type") != formType {
 			next.ServeHTTP(w, r)
 			return
 		}
-		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
-		to := r.PostFormValue("return")
+		body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, largestAction))
+		if err != nil {
+			problem(w, http.StatusRequestEntityTooLarge, "an action has at most 2 MB")
+			return
+		}
+		r.Body = io.NopCloser(bytes.NewReader(body))
+		fields, _ := url.ParseQuery(string(body)) // what cannot be read is missing
+		if key := fields.Get("key"); key != "" {
+			r.Header.Set(idempotencyKey, key)
+		}
+		to := fields.Get("return")
 		if !returnable(to) {
 			next.ServeHTTP(w, r)
 			return
 		}
-		answer := &outcome{header: http.Header{}}
+		answer := &outcome{header: http.Header{}, status: http.StatusOK}
 		next.ServeHTTP(answer, r)
-		notice := "done"
-		if answer.status >= http.StatusBadRequest {
-			notice = "failed"
-		}
-		http.Redirect(w, r, to+"?notice="+notice, http.StatusSeeOther)
+		http.Redirect(w, r, to+"?action="+url.QueryEscape(answer.header.Get(actionHeader)), http.StatusSeeOther)
 	})
 }
 
@@ -88,14 +100,15 @@ func returnable(to string) bool {
 	return false
 }
 
-// outcome keeps only how a request went.
+// outcome keeps an answer.
 type outcome struct {
 	header http.Header
 	status int
+	body   bytes.Buffer
 }
 
 func (o *outcome) Header() http.Header { return o.header }
 
 func (o *outcome) WriteHeader(status int) { o.status = status }
 
-func (o *outcome) Write(b []byte) (int, error) { return len(b), nil }
+func (o *outcome) Write(b []byte) (int, error) { return o.body.Write(b) }

@@ -55,45 +55,6 @@ type API struct {
 	Log    *slog.Logger
 }
 
-// Handler routes /api/.
-func (a *API) Handler() http.Handler {
-	mux := http.NewServeMux()
-	read := func(pattern string, h func(*http.Request) (any, error)) {
-		mux.Handle("GET "+pattern, a.Access.read(a.serve(h)))
-	}
-	act := func(pattern string, h func(*http.Request) (any, error)) {
-		mux.Handle("POST "+pattern, a.Access.act(back(a.serve(h))))
-	}
-	read("/api/findings", a.findings)
-	read("/api/findings/{id}", a.finding)
-	read("/api/repositories", a.repositories)
-	read("/api/repositories/{owner}/{name}", a.repository)
-	read("/api/artifacts", a.artifacts)
-	read("/api/artifacts/{digest}", a.artifact)
-	read("/api/artifacts/{digest}/findings", a.findingsIn)
-	read("/api/blast", a.blast)
-	read("/api/workloads", a.workloads)
-	read("/api/workloads/{id}", a.workload)
-	read("/api/summary", a.summary)
-	read("/api/parked", a.parked)
-	read("/api/coverage", a.coverage)
-	read("/api/runs", a.runs)
-	mux.Handle("GET /api/graph", a.Access.read(http.HandlerFunc(a.drawing)))
-	mux.Handle("GET /api/findings.csv", a.Access.read(http.HandlerFunc(a.file)))
-	mux.Handle("GET /api/openapi.json", a.Access.read(http.HandlerFunc(describe)))
-	act("/api/parked/{id}/replay", a.replay)
-	act("/api/resync", a.resync)
-	act("/api/plan", a.plan)
-	act("/api/findings/{id}/issue", a.issue)
-	act("/api/findings/{id}/accept", a.accept)
-	act("/api/findings/{id}/reassess", a.reassess)
-	mux.HandleFunc("GET /api/health", a.health)
-	mux.HandleFunc("/api/", func(w http.ResponseWriter, r *http.Request) {
-		problem(w, http.StatusNotFound, "there is no "+r.Method+" "+r.URL.Path)
-	})
-	return mux
-}
-
 // serve turns an answer or an error into JSON.
 func (a *API) serve(h func(*http.Request) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

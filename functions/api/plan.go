@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -70,9 +72,13 @@ func (p PolicyErrors) Error() string { return strings.Join(p, "\n") }
 
 // plan answers POST /api/plan; the body is a policy file.
 func (a *API) plan(r *http.Request) (any, error) {
-	text, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, largestPolicy))
+	text, err := policyText(r)
 	if err != nil {
-		return nil, userError{http.StatusRequestEntityTooLarge, "a policy has at most 1 MB"}
+		return nil, err
+	}
+	most, err := strconv.Atoi(cmp.Or(r.URL.Query().Get("most"), strconv.Itoa(shownPlans)))
+	if err != nil || most < 0 || most > shownPlans {
+		return nil, userError{http.StatusBadRequest, fmt.Sprintf("most: want a number from 0 to %d", shownPlans)}
 	}
 	p, problems := decision.ParsePolicy(cmp.Or(r.URL.Query().Get("name"), "policy.yaml"), text)
 	var faults PolicyErrors
@@ -88,8 +94,21 @@ func (a *API) plan(r *http.Request) (any, error) {
 		return nil, userError{http.StatusUnprocessableEntity, faults.Error()}
 	}
 	out, err := a.PlanPolicy(r.Context(), p)
-	out.Warnings = warnings
+	out.Warnings, out.Tiers, out.Issues = warnings, out.Tiers[:min(len(out.Tiers), most)], out.Issues[:min(len(out.Issues), most)]
 	return out, err
+}
+
+// policyText is the body, or the field policy of a form.
+func policyText(r *http.Request) ([]byte, error) {
+	text, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, largestAction))
+	if err == nil && r.Header.Get("Content-Type") == formType {
+		fields, _ := url.ParseQuery(string(text)) // what cannot be read is missing, and the policy says so
+		text = []byte(strings.ReplaceAll(fields.Get("policy"), "\r\n", "\n"))
+	}
+	if err != nil || len(text) > largestPolicy {
+		return nil, userError{http.StatusRequestEntityTooLarge, "a policy has at most 1 MB"}
+	}
+	return text, nil
 }
 
 // PlanPolicy decides every open finding again from its stored inputs under another policy, and writes nothing.
