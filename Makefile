@@ -3,6 +3,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 ARGS ?=
 DIST ?= dist
+ARCH ?= amd64
 
 .PHONY: help run test check unit conformance bench package check-infra deploy plan screenshots
 
@@ -27,8 +28,8 @@ conformance: ## the Azure SDKs' own live tests against the local Service Bus and
 bench: ## benchmarks, as ratios
 	@go test -run '^$$' -bench . -benchtime 1s ./...
 
-package: ## dist/ as the Functions host wants it, and dist.zip
-	@CGO_ENABLED=0 go run -trimpath -buildvcs=false ./infra/local -package $(DIST)
+package: ## dist/ as the Functions host wants it, and dist.zip (ARCH=arm64 DIST=dist-arm64 for other hosts)
+	@CGO_ENABLED=0 go run -trimpath -buildvcs=false ./infra/local -package $(DIST) -arch $(ARCH)
 
 check-infra: ## the Bicep templates against Azure's type data, without a network (needs a C compiler)
 	@cd infra/bicepcheck && go test ./... && go run . ..

@@ -16,7 +16,7 @@ type options struct {
 	once, json, demo   bool
 	seed               int64
 	estate, data, only string
-	pack               string
+	pack, arch         string
 	servicebus, admin  int
 	cosmos, functions  int
 	github, azure      int
@@ -35,6 +35,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.StringVar(&o.data, "data", ".local", `folder that keeps everything; "" keeps it in memory`)
 	f.StringVar(&o.only, "only", "", "start just these, separated by commas: "+strings.Join(parts, ","))
 	f.StringVar(&o.pack, "package", "", "lay out what ships in this folder, and stop")
+	f.StringVar(&o.arch, "arch", "amd64", "architecture of -package: amd64, as Azure Functions wants it, or arm64")
 	f.IntVar(&o.servicebus, "port-servicebus", 5672, "Service Bus, AMQP")
 	f.IntVar(&o.admin, "port-servicebus-admin", 5300, "Service Bus, administration")
 	f.IntVar(&o.cosmos, "port-cosmos", 8081, "Cosmos DB")
@@ -53,6 +54,8 @@ func (o *options) check(rest []string) error {
 		return fmt.Errorf("%q is not a flag; flags begin with -", rest[0])
 	case o.estate != "small" && o.estate != "large":
 		return fmt.Errorf("-estate: %q is not one of small, large", o.estate)
+	case o.arch != "amd64" && o.arch != "arm64":
+		return fmt.Errorf("-arch: %q is not one of amd64, arm64", o.arch)
 	case o.once && !o.demo:
 		return fmt.Errorf("-once plays the demo: it does not go with -demo=false")
 	}

@@ -24,12 +24,12 @@ func moduleRoot(ctx context.Context) (string, error) {
 }
 
 // layOut builds the handler and puts everything that ships where the Functions host looks for it: host.json, handler and
-// policy.yaml in the root, and one folder with a function.json for each function.
-func layOut(ctx context.Context, root, dist string) error {
+// policy.yaml in the root, and one folder with a function.json for each function. The environment of the compiler says for which machine; empty: this.
+func layOut(ctx context.Context, root, dist string, machine ...string) error {
 	if err := os.MkdirAll(dist, 0o755); err != nil {
 		return fmt.Errorf("make %s: %w", dist, err)
 	}
-	if err := build(ctx, root, filepath.Join(dist, "handler")); err != nil {
+	if err := build(ctx, root, filepath.Join(dist, "handler"), machine); err != nil {
 		return err
 	}
 	if err := copyFile(filepath.Join(root, "host.json"), filepath.Join(dist, "host.json")); err != nil {
@@ -62,10 +62,10 @@ func layOutFunctions(root, dist string) error {
 }
 
 // build compiles the handler without cgo, paths or stamps, so that the same source gives the same bytes.
-func build(ctx context.Context, root, to string) error {
+func build(ctx context.Context, root, to string, machine []string) error {
 	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", to, "./functions")
 	cmd.Dir = root
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	cmd.Env = append(append(os.Environ(), "CGO_ENABLED=0"), machine...)
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("build the handler: %w\n%s", err, out)
 	}

@@ -39,7 +39,7 @@ func run(args []string) error {
 		return err
 	}
 	if o.pack != "" {
-		return pack(ctx, root, o.pack)
+		return pack(ctx, root, o.pack, o.arch)
 	}
 	s, err := newStage(o, root)
 	if err != nil {

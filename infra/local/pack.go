@@ -11,15 +11,16 @@ import (
 	"time"
 )
 
-// pack lays out what ships and zips it. The same source gives the same bytes: names are sorted, times fixed, bits set.
-func pack(ctx context.Context, root, dist string) error {
+// pack lays out what ships and zips it, for Linux on an architecture, wherever it is built. The same source gives the
+// same bytes: names are sorted, times fixed, bits set.
+func pack(ctx context.Context, root, dist, arch string) error {
 	if !filepath.IsAbs(dist) {
 		dist = filepath.Join(root, dist)
 	}
 	if err := os.RemoveAll(dist); err != nil {
 		return err
 	}
-	if err := layOut(ctx, root, dist); err != nil {
+	if err := layOut(ctx, root, dist, "GOOS=linux", "GOARCH="+arch); err != nil {
 		return err
 	}
 	return zipUp(dist, dist+".zip")
