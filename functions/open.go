@@ -226,7 +226,7 @@ func (h *house) prioritize() (http.Handler, error) {
 
 func (h *house) assign() (http.Handler, error) {
 	s := &assign.Stage{Store: h.store, Tracker: h.github, Policy: h.policyInForce, Mode: assign.Mode(h.cfg.Mode), Marker: assign.Marker{Key: []byte(h.cfg.MarkerKey)},
-		Process: uuid.NewString(), Now: now, Log: h.log, Speaker: h.github, History: h.github, Alerts: h.github, Window: h.quiet(), Modes: h.cfg.Modes,
+		Process: uuid.NewString(), Now: now, Log: h.log, Speaker: h.github, History: h.github, Alerts: h.github, Rights: h.github, Window: h.quiet(), Modes: h.cfg.Modes,
 		Owners: &assign.Owners{People: h.github, Fallback: h.cfg.Fallback, Now: now}, Budget: &assign.Budget{Store: h.store, Limits: githubLimits, Now: now}}
 	if h.catalogue != nil {
 		s.Owners.Catalogue = h.catalogue

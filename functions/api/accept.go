@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 	"strings"
-	"time"
 
 	"throughline/shared/decision"
 	"throughline/shared/event"
@@ -48,7 +47,7 @@ func (a *API) accept(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	until, err := parseUntil(asked.Until)
+	until, err := decision.ParseUntil(asked.Until)
 	if err != nil {
 		return nil, userError{http.StatusBadRequest, err.Error()}
 	}
@@ -58,51 +57,18 @@ func (a *API) accept(r *http.Request) (any, error) {
 	})
 }
 
-// parseUntil reads a day, which ends at its end, or a time.
-func parseUntil(s string) (time.Time, error) {
-	if day, err := time.Parse(time.DateOnly, s); err == nil {
-		return day.Add(24*time.Hour - time.Second), nil
-	}
-	at, err := time.Parse(time.RFC3339, s)
-	if err != nil {
-		return at, fmt.Errorf("until: %q is not a day like 2026-12-31", s)
-	}
-	return at.UTC(), nil
-}
-
-// acceptIn puts the acceptance into the finding, at the tier that it would have without one.
+// acceptIn puts the acceptance into the finding.
 func (a *API) acceptIn(f *graph.Finding, given graph.Acceptance) error {
+	status := http.StatusUnprocessableEntity
 	if f.State != graph.Open || f.Decision == nil {
-		return userError{http.StatusConflict, fmt.Sprintf("finding %s is %s: only an open, decided finding can be accepted", f.ID, f.State)}
+		status = http.StatusConflict
 	}
-	tier, err := bareTier(f.Decision)
+	accepted, err := decision.Accept(*f, given, a.Policy())
 	if err != nil {
-		return err
+		return userError{status, err.Error()}
 	}
-	given.Tier = tier
-	check := decision.Acceptance{By: given.By, Reason: given.Reason, At: given.At, Until: given.Until, Tier: given.Tier}
-	if err := check.Validate(a.Policy()); err != nil {
-		return userError{http.StatusUnprocessableEntity, err.Error()}
-	}
-	f.Acceptance = &given
+	f.Acceptance = &accepted
 	return nil
-}
-
-// bareTier is the most urgent tier over the workloads, without acceptance and VEX.
-func bareTier(d *graph.Decision) (graph.Tier, error) {
-	tier := d.Tier
-	for i, w := range d.Workloads {
-		var e struct {
-			WithoutR0 graph.Tier `json:"without_r0"`
-		}
-		if err := json.Unmarshal(w.Explanation, &e); err != nil {
-			return "", fmt.Errorf("explanation of workload %s: %w", w.Workload, err)
-		}
-		if i == 0 || e.WithoutR0.MoreUrgent(tier) {
-			tier = e.WithoutR0
-		}
-	}
-	return tier, nil
 }
 
 // reassess ends the hold of a finding, as POST /api/findings/{id}/reassess: a person says that the lower tier need not

@@ -149,12 +149,12 @@ func TestReplayAgreesWithWhatWasStored(t *testing.T) {
 
 func TestParseUntil(t *testing.T) {
 	for s, want := range map[string]string{"2026-12-31": "2026-12-31T23:59:59Z", "2026-12-31T08:00:00+01:00": "2026-12-31T07:00:00Z"} {
-		if at, err := parseUntil(s); err != nil || at.Format(time.RFC3339) != want {
+		if at, err := decision.ParseUntil(s); err != nil || at.Format(time.RFC3339) != want {
 			t.Errorf("%s: %s, %v", s, at, err)
 		}
 	}
 	for _, s := range []string{"", "31.12.2026", "2026-13-01", "tomorrow"} {
-		if at, err := parseUntil(s); err == nil {
+		if at, err := decision.ParseUntil(s); err == nil {
 			t.Errorf("%q is %s", s, at)
 		}
 	}

@@ -18,6 +18,9 @@ import (
 	"throughline/shared/graph"
 )
 
+// name is how the stage signs its events.
+const name = "/functions/assign"
+
 // tracker is where issues live.
 type tracker interface {
 	// CreateIssue opens an issue with everything in one call.
@@ -52,6 +55,7 @@ type Stage struct {
 	Owners  *Owners // nil: nobody is assigned
 	Alerts  alerts  // nil: alerts keep their assignees
 	Tickets tickets // nil: nothing is written to Defender for Cloud
+	Rights  rights  // nil: commands on issues are not heard
 	Budget  *Budget // nil: GitHub's own limits alone hold
 	Policy  func() *decision.Policy
 	Mode    Mode
@@ -78,19 +82,22 @@ func (s *Stage) Handle(ctx context.Context, e event.Event) ([]event.Event, error
 	if err != nil {
 		return nil, fmt.Errorf("assign %s: %w", due.Remediation, err)
 	}
-	err = c.settle(ctx)
+	said, err := c.obey(ctx)
+	if err == nil {
+		err = c.settle(ctx)
+	}
 	var limited *graph.Limited
 	if errors.As(err, &limited) {
 		s.Log.InfoContext(ctx, "assign waits", "remediation", due.Remediation, "until", limited.Until, "why", limited.Why)
-		return []event.Event{e.Again(limited.Until)}, nil
+		return append(said, e.Again(limited.Until)), nil
 	}
 	if final(err) {
-		return nil, c.refused(ctx, err)
+		return said, c.refused(ctx, err)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("assign %s: %w", due.Remediation, err)
 	}
-	return nil, nil
+	return said, nil
 }
 
 // permanent is an error of the tracker that no retry heals.

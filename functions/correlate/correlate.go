@@ -88,6 +88,7 @@ func (t *tie) observation(ctx context.Context, o graph.Observation) error {
 		func() error { return each(ctx, o.Alerts, t.alert) },
 		func() error { return each(ctx, o.Issues, t.issue) },
 		func() error { return each(ctx, o.PullRequests, t.pullRequest) },
+		func() error { return each(ctx, o.Commands, t.command) },
 		func() error { return t.absences(ctx, o) },
 		func() error {
 			return each(ctx, o.Answered, func(ctx context.Context, d graph.Digest) error { return t.answered(ctx, o.Source+" digest:"+string(d)) })

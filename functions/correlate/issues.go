@@ -87,6 +87,25 @@ func (t *tie) remediationOf(ctx context.Context, r graph.RepositoryID, number in
 	return found[0], true, nil
 }
 
+// command hands a command to the remediation that the issue belongs to. Until it is answered, hearing it again reports it
+// again.
+func (t *tie) command(ctx context.Context, c graph.Command) error {
+	m, found, err := t.remediationOf(ctx, c.Repository, c.Issue)
+	if err != nil || !found {
+		return err
+	}
+	next, _, err := graph.Update(ctx, t.Store, graph.RemediationKey(m.Repository, m.ID), graph.KindRemediation, func(old graph.Versioned[graph.Remediation]) (graph.Remediation, bool, error) {
+		next := old.Value
+		taken := next.Command(c)
+		return next, taken, nil
+	})
+	if err == nil && next.Ordered() {
+		l := t.lagOf(m.Repository)
+		l.Remediations = union(l.Remediations, m.ID)
+	}
+	return err
+}
+
 // pullRequest ties a pull request to the remediations whose issues it says it fixes.
 func (t *tie) pullRequest(ctx context.Context, p graph.PullRequest) error {
 	for _, number := range p.Issues {

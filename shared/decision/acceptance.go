@@ -1,6 +1,7 @@
 package decision
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -18,6 +19,49 @@ type Acceptance struct {
 	At     time.Time  `json:"at"`
 	Until  time.Time  `json:"until,omitzero"`
 	Tier   graph.Tier `json:"tier"`
+}
+
+// Accept makes the acceptance of a finding, at the tier that it would have without one. It refuses, in words for the
+// person who asked, what is not decided and what the policy does not allow.
+func Accept(f graph.Finding, given graph.Acceptance, p *Policy) (graph.Acceptance, error) {
+	if f.State != graph.Open || f.Decision == nil {
+		return given, fmt.Errorf("finding %s is %s: only an open, decided finding can be accepted", f.ID, f.State)
+	}
+	tier, err := bareTier(f.Decision)
+	if err != nil {
+		return given, err
+	}
+	given.Tier = tier
+	return given, Acceptance{By: given.By, Reason: given.Reason, At: given.At, Until: given.Until, Tier: given.Tier}.Validate(p)
+}
+
+// bareTier is the most urgent tier over the workloads, without acceptance and VEX.
+func bareTier(d *graph.Decision) (graph.Tier, error) {
+	tier := d.Tier
+	for i, w := range d.Workloads {
+		var e struct {
+			WithoutR0 graph.Tier `json:"without_r0"`
+		}
+		if err := json.Unmarshal(w.Explanation, &e); err != nil {
+			return "", fmt.Errorf("explanation of workload %s: %w", w.Workload, err)
+		}
+		if i == 0 || e.WithoutR0.MoreUrgent(tier) {
+			tier = e.WithoutR0
+		}
+	}
+	return tier, nil
+}
+
+// ParseUntil reads the end of an acceptance: a day, which ends at its end, or a time.
+func ParseUntil(s string) (time.Time, error) {
+	if day, err := time.Parse(time.DateOnly, s); err == nil {
+		return day.Add(24*time.Hour - time.Second), nil
+	}
+	at, err := time.Parse(time.RFC3339, s)
+	if err != nil {
+		return at, fmt.Errorf("until: %q is not a day like 2026-12-31", s)
+	}
+	return at.UTC(), nil
 }
 
 // Validate tells what keeps an acceptance from being recorded, in words for the person who asked.

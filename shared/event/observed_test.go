@@ -37,6 +37,10 @@ func drawObservation(t *rapid.T) graph.Observation {
 
 // mark writes a text into the first text field that the noun is stored with.
 func mark(t rapid.TB, noun reflect.Value, text string) {
+	if noun.Kind() == reflect.String {
+		noun.SetString(text)
+		return
+	}
 	for i := range noun.NumField() {
 		if noun.Field(i).Kind() == reflect.String && noun.Type().Field(i).Tag.Get("json") != "-" {
 			noun.Field(i).SetString(text)

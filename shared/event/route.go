@@ -29,7 +29,7 @@ type Route struct {
 // Routes lists every event type with those who say and hear it.
 var Routes = [...]Route{
 	{Observed, []string{"ingest", "collect"}, "correlate", false},
-	{Correlated, []string{"correlate", "prioritize", "collect", "resync", "api"}, "prioritize", false},
+	{Correlated, []string{"correlate", "prioritize", "assign", "collect", "resync", "api"}, "prioritize", false},
 	{Prioritized, []string{"prioritize", "assign", "api"}, "assign", true},
 	{Collect, []string{"resync", "ingest", "correlate", "api", "collect"}, "collect", true},
 }
@@ -50,7 +50,7 @@ type Lag struct {
 	Repository graph.RepositoryID `json:"repository"`
 	Findings   []graph.FindingID  `json:"findings,omitempty"`
 	Exposure   bool               `json:"exposure,omitempty"`
-	// Remediations lost a finding to another repository.
+	// Remediations lost a finding to another repository, or a person wrote to us on their issue.
 	Remediations []graph.RemediationID `json:"remediations,omitempty"`
 	Cursor       string                `json:"cursor,omitempty"`
 	// Feeds tells that a public feed has changed: look at the editions in force before deciding.

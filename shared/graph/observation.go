@@ -20,6 +20,7 @@ type Observation struct {
 	Readings     []WorkloadReading `json:"readings,omitempty"`
 	Issues       []Issue           `json:"issues,omitempty"`
 	PullRequests []PullRequest     `json:"pullRequests,omitempty"`
+	Commands     []Command         `json:"commands,omitempty"`
 	// Absent are nouns that a scope did not contain although it was read to its end. Only then may they be retired.
 	Absent []Absence `json:"absent,omitempty"`
 	// Answered are digests about which the source has now said all that it knows, in this observation or before.
@@ -57,7 +58,7 @@ type Absence struct {
 // Len counts the nouns.
 func (o Observation) Len() int {
 	return len(o.Repositories) + len(o.Alerts) + len(o.Artifacts) + len(o.Evidence) + len(o.Workloads) +
-		len(o.RuntimeFindings) + len(o.Readings) + len(o.Issues) + len(o.PullRequests) + len(o.Absent) + len(o.Answered)
+		len(o.RuntimeFindings) + len(o.Readings) + len(o.Issues) + len(o.PullRequests) + len(o.Commands) + len(o.Absent) + len(o.Answered)
 }
 
 // Halves splits the nouns into two observations under the same mark.
@@ -73,6 +74,7 @@ func (o Observation) Halves() (Observation, Observation) {
 	a.Readings, b.Readings = cut(o.Readings, &n)
 	a.Issues, b.Issues = cut(o.Issues, &n)
 	a.PullRequests, b.PullRequests = cut(o.PullRequests, &n)
+	a.Commands, b.Commands = cut(o.Commands, &n)
 	a.Absent, b.Absent = cut(o.Absent, &n)
 	a.Answered, b.Answered = cut(o.Answered, &n)
 	return a, b

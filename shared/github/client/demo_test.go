@@ -234,6 +234,11 @@ func TestOwnersOfTheDemo(t *testing.T) {
 	if with == 0 {
 		t.Error("no repository of the demo has owners")
 	}
+	for _, login := range []string{"nobody-at-all", want.Organization} {
+		if may, err := c.MayTriage(context.Background(), o.Repositories[0], login); may || err != nil {
+			t.Errorf("%s may triage: %v %v", login, may, err)
+		}
+	}
 	many, err := c.OwnersOf(context.Background(), want.Organization, o.Repositories)
 	if err != nil {
 		t.Fatal(err)

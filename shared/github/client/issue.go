@@ -126,6 +126,50 @@ func (c *Client) FindIssues(ctx context.Context, r graph.Repository, since time.
 	return all, nil
 }
 
+// MayTriage tells whether a login may triage the repository's alerts and issues: GitHub's triage role or more, however it
+// was given. Somebody who is no collaborator may not.
+func (c *Client) MayTriage(ctx context.Context, r graph.Repository, login string) (bool, error) {
+	a, err := c.repository(ctx, r)
+	if err != nil {
+		return false, err
+	}
+	got, err := c.call(ctx, a, http.MethodGet, path("repos", r.Owner, r.Name, "collaborators", login, "permission"), nil)
+	if isGone(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	var role string
+	var triage bool
+	err = walk(got, func(cur *scan.Cursor) {
+		for cur.Object(); cur.Field(); {
+			switch string(cur.Key()) {
+			case "role_name":
+				role = cur.String()
+			case "user":
+				triage = mayTriage(cur)
+			}
+		}
+	})
+	return triage || slices.Contains([]string{"triage", "write", "maintain", "admin"}, role), err
+}
+
+// mayTriage reads permissions.triage of a user, which holds for roles with names of an organisation's own, too.
+func mayTriage(c *scan.Cursor) (triage bool) {
+	for c.Object(); c.Field(); {
+		if string(c.Key()) != "permissions" {
+			continue
+		}
+		for c.Object(); c.Field(); {
+			if string(c.Key()) == "triage" {
+				triage = c.Bool()
+			}
+		}
+	}
+	return triage
+}
+
 // Assignable tells whether a login can be assigned to issues of a repository.
 func (c *Client) Assignable(ctx context.Context, r graph.Repository, login string) (bool, error) {
 	a, err := c.repository(ctx, r)

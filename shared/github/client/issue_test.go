@@ -128,6 +128,26 @@ func TestPeople(t *testing.T) {
 	}
 }
 
+func TestMayTriage(t *testing.T) {
+	s := newStand(t)
+	user := func(triage bool) string {
+		return fmt.Sprintf(`,"user":{"login":"x","permissions":{"pull":true,"triage":%v}}`, triage)
+	}
+	for login, answer := range map[string]string{
+		"reader": `{"permission":"read","role_name":"read"` + user(false) + `}`, "triager": `{"permission":"read","role_name":"triage"}`,
+		"writer": `{"permission":"write","role_name":"write","user":null}`, "custom": `{"permission":"read","role_name":"security-champion"` + user(true) + `}`,
+		"named": `{"permission":"read","role_name":"triage-only-in-name"` + user(false) + `}`, "nobody": `{"permission":"none","role_name":""}`,
+	} {
+		s.json("GET /repos/acme/shop/collaborators/"+login+"/permission", answer)
+	}
+	c := s.client(nil)
+	for login, want := range map[string]bool{"reader": false, "triager": true, "writer": true, "custom": true, "named": false, "nobody": false, "stranger": false} {
+		if got, err := c.MayTriage(context.Background(), shop, login); got != want || err != nil {
+			t.Errorf("%s: %v %v", login, got, err)
+		}
+	}
+}
+
 func TestPatchAlertAssignees(t *testing.T) {
 	s := newStand(t)
 	for _, kind := range []string{"code-scanning", "dependabot", "secret-scanning"} {

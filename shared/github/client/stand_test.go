@@ -75,10 +75,11 @@ var description = sync.OnceValues(func() (*openapi3.T, error) {
 
 // extras are requests that GitHub documents or has served for years and that its description lacks.
 var extras = map[string]string{
-	"GET /repositories/{id}":                        "the lookup by number, to which GitHub redirects renamed repositories",
-	"POST /graphql":                                 "GraphQL has a schema of its own",
-	"GET /users/{username}/attestations/{digest}":   "documented beside the organisation's; cut from the description at hand",
-	"POST /users/{username}/attestations/bulk-list": "documented beside the organisation's; cut from the description at hand",
+	"GET /repos/{owner}/{repo}/collaborators/{login}/permission": "documented under collaborators",
+	"GET /repositories/{id}":                                     "the lookup by number, to which GitHub redirects renamed repositories",
+	"POST /graphql":                                              "GraphQL has a schema of its own",
+	"GET /users/{username}/attestations/{digest}":                "documented beside the organisation's; cut from the description at hand",
+	"POST /users/{username}/attestations/bulk-list":              "documented beside the organisation's; cut from the description at hand",
 }
 
 // stand answers as GitHub for one organisation, and checks every request against GitHub's description.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"throughline/shared/github"
+	"throughline/shared/graph"
 )
 
 // label is on every issue that the project opens.
@@ -32,6 +33,36 @@ func sayIssue(p *payload, r *Result) {
 		went.Actor, went.Own = noun.Actor, noun.Own
 		r.Observation.Issues = append(r.Observation.Issues, went)
 	}
+}
+
+// sayComment observes a command: a new comment of a person on an issue of ours whose first line begins with the prefix. An
+// edit is no command, because others than the writer may edit; neither is what a bot writes.
+func sayComment(p *payload, r *Result) {
+	id, m := p.identity(), p.comment
+	if p.issue == nil || p.issue.Number < 1 || m.ID < 1 || !id.Valid() {
+		r.skip("comment without an id, an issue or a repository")
+		return
+	}
+	text, isCommand := command(m.Body)
+	person := m.Author.Type == "User" && m.App == 0 && m.Author.Login == p.sender.Login
+	if !isCommand || !person || p.action != "created" || p.issue.IsPullRequest || !p.decoder.ours(*p.issue) {
+		return
+	}
+	r.Observation.Commands = append(r.Observation.Commands, graph.Command{Repository: id, Issue: p.issue.Number, Comment: m.ID, Actor: m.Author.Login, Text: text, At: m.CreatedAt})
+}
+
+// command is the first line of a comment that is meant for us.
+func command(body string) (string, bool) {
+	line, _, _ := strings.Cut(body, "\n")
+	line = strings.TrimSpace(line)
+	word, _, _ := strings.Cut(line, " ")
+	if word != graph.CommandPrefix {
+		return "", false
+	}
+	if len(line) > graph.MaxCommand {
+		line = strings.ToValidUTF8(line[:graph.MaxCommand], "")
+	}
+	return line, true
 }
 
 // ours tells whether the App opened the issue, or somebody marked it as ours.

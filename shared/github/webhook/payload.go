@@ -25,6 +25,7 @@ type payload struct {
 	issue        *github.Issue
 	moved        *moved
 	pull         *github.PullRequest
+	comment      github.Comment
 	pack         *pack
 	run          run
 	codeOwners   bool // a commit of the push touches a CODEOWNERS file
@@ -77,6 +78,8 @@ func (p *payload) field(c *scan.Cursor, key string) {
 	case "issue":
 		i := github.ReadIssue(c)
 		p.issue = &i
+	case "comment":
+		p.comment = github.ReadComment(c)
 	case "changes":
 		p.readChanges(c)
 	case "pull_request":

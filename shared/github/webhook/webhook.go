@@ -58,6 +58,7 @@ var events = map[string]func(*payload, *Result){
 	"workflow_run":                   sayWorkflowRun,
 	"push":                           sayPush,
 	"issues":                         sayIssue,
+	"issue_comment":                  sayComment,
 	"pull_request":                   sayPullRequest,
 	"installation":                   sayInstallation,
 	"installation_repositories":      sayInstallationRepositories,

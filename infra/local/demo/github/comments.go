@@ -257,3 +257,20 @@ func (s *Server) checkAssignee(c *call) reply {
 	}
 	return problem(http.StatusNotFound, "Not Found")
 }
+
+// permission tells what a person may do: those who can be assigned may write, everybody else who exists may read.
+func (s *Server) permission(c *call) reply {
+	login := c.r.PathValue("login")
+	a, found := s.world.Account(login)
+	if !found {
+		return problem(http.StatusNotFound, fmt.Sprintf("%s is not a user", login))
+	}
+	role, writes := "read", s.world.Assignable(c.repo, login)
+	if writes {
+		role = "write"
+	}
+	user := s.accountJSON(a)
+	user["role_name"] = role
+	user["permissions"] = map[string]bool{"pull": true, "triage": writes, "push": writes, "maintain": false, "admin": false}
+	return ok(map[string]any{"permission": role, "role_name": role, "user": user})
+}

@@ -184,6 +184,7 @@ func (s *Server) routes() []route {
 		{"DELETE /repos/{owner}/{repo}/issues/{number}/assignees", installed, "issues=write", s.removeAssignees},
 		{"GET /repos/{owner}/{repo}/assignees", installed, "issues=read", s.listAssignees},
 		{"GET /repos/{owner}/{repo}/assignees/{login}", installed, "issues=read", s.checkAssignee},
+		{"GET /repos/{owner}/{repo}/collaborators/{login}/permission", installed, "metadata=read", s.permission},
 
 		{"GET /repos/{owner}/{repo}/attestations/{digest}", installed, "attestations=read", s.attestations},
 		{"GET /orgs/{org}/attestations/{digest}", installed, "attestations=read", s.attestations},
