@@ -65,6 +65,7 @@ type tie struct {
 	scopeID string // of the run that observed; empty for a webhook
 	asked   map[graph.Digest]bool
 	joined  string                // scope of the round of inquiries that this handling takes part in
+	heard   bool                  // the last answer about an image came
 	settled map[graph.Digest]bool // digests whose origin has just been settled
 	lags    map[graph.RepositoryID]*event.Lag
 	touched []graph.RepositoryID // whose exposure must be looked at
@@ -94,6 +95,7 @@ func (t *tie) observation(ctx context.Context, o graph.Observation) error {
 			return each(ctx, o.Answered, func(ctx context.Context, d graph.Digest) error { return t.answered(ctx, o.Source+" digest:"+string(d)) })
 		},
 		func() error { return t.scope(ctx, o.Scope) },
+		func() error { return t.firstInventory(ctx) },
 		func() error { return t.rejoin(ctx) },
 	)
 }

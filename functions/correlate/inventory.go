@@ -72,6 +72,17 @@ func (t *tie) inventory(ctx context.Context) error {
 	return t.mark(ctx)
 }
 
+// firstInventory looks whether the first inventory waited only for what has just been answered.
+func (t *tie) firstInventory(ctx context.Context) error {
+	if !t.heard {
+		return nil
+	}
+	if done, err := t.inventoried(ctx); err != nil || done {
+		return err
+	}
+	return t.inventory(ctx)
+}
+
 func (t *tie) ready(ctx context.Context) (bool, error) {
 	if len(t.Inventory) == 0 {
 		return false, nil
@@ -82,13 +93,26 @@ func (t *tie) ready(ctx context.Context) (bool, error) {
 			return false, err
 		}
 	}
-	asking, err := graph.ListAll[graph.Inquiry](ctx, t.Store, graph.Query{Container: graph.StateContainer, Partition: graph.InquiriesPartition})
-	for _, i := range asking {
-		if i.Open(t.now) {
+	asking, err := t.asking(ctx)
+	return !asking, err
+}
+
+// asking tells whether the origin of any image is still being asked for. The first pages tell as long as one is.
+func (t *tie) asking(ctx context.Context) (bool, error) {
+	q := graph.Query{Container: graph.StateContainer, Partition: graph.InquiriesPartition, Limit: 20}
+	for {
+		some, next, err := graph.List[graph.Inquiry](ctx, t.Store, q)
+		if err != nil {
 			return false, err
 		}
+		if slices.ContainsFunc(some, func(i graph.Inquiry) bool { return i.Open(t.now) }) {
+			return true, nil
+		}
+		if next == "" {
+			return false, nil
+		}
+		q.Cursor = next
 	}
-	return true, err
 }
 
 func (t *tie) mark(ctx context.Context) error {

@@ -132,10 +132,8 @@ func (t *tie) answered(ctx context.Context, scope string) error {
 	if err := t.drop(ctx, key); err != nil {
 		return err
 	}
-	if err := t.settleOrigin(ctx, d); err != nil {
-		return err
-	}
-	return t.inventory(ctx)
+	t.heard = true
+	return t.settleOrigin(ctx, d)
 }
 
 func (t *tie) settleOrigin(ctx context.Context, d graph.Digest) error {
