@@ -78,8 +78,7 @@ func (w deployedWorkload) into(t *told, at time.Time) {
 		}
 		running := graph.Running{Image: c.Image, FirstSeen: at, LastSeen: at}
 		if digest, err := graph.ParseDigest(cmp.Or(c.Digest, digestOf(c.Image))); err == nil {
-			running.Digest = digest
-			t.follow = append(t.follow, graph.Collection{Source: "github", Scope: "digest:" + string(digest)})
+			running.Digest = digest // correlate asks for its origin when it is new
 		} else if c.Digest != "" {
 			t.skip("container with an unusable digest")
 		}
