@@ -254,6 +254,13 @@ func (s *mappingStory) graph() string {
 	slices.SortFunc(findings, func(a, b graph.Summary) int { return cmp.Compare(a.ID, b.ID) })
 	for _, f := range findings {
 		fmt.Fprintf(&b, "finding %s of %s: running %s in %s\n", f.ID, cmp.Or(f.FullName, "nobody known"), f.Running, cmp.Or(strings.Join(f.Workloads, ", "), "nothing"))
+		v, err := graph.Graph{Store: s.store}.Finding(context.Background(), f.ID)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		if v.Base != nil {
+			fmt.Fprintf(&b, "  inherited from %s, built by %s\n", v.Base.Name, cmp.Or(v.Base.FullName, "nobody known"))
+		}
 	}
 	return b.String()
 }

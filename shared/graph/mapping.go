@@ -130,6 +130,8 @@ type FindingView struct {
 	Repository  Repository   `json:"repository"`
 	Exposure    Exposure     `json:"exposure"`
 	Remediation *Remediation `json:"remediation,omitempty"`
+	// Base is where a runtime finding comes from when the image inherited it.
+	Base *BaseImage `json:"base,omitempty"`
 }
 
 // Finding reads a finding by its id. A runtime finding does not name its repository; the worklist does.
@@ -160,7 +162,11 @@ func (g Graph) explain(ctx context.Context, f Finding) (FindingView, error) {
 	if m.Exists() {
 		v.Remediation = &m.Value
 	}
-	return v, errors.Join(e1, e2, e3)
+	var e4 error
+	if f.Runtime != nil {
+		v.Base, e4 = g.BaseOf(ctx, *f.Runtime)
+	}
+	return v, errors.Join(e1, e2, e3, e4)
 }
 
 // homeOf finds the repository that a finding is listed under.
