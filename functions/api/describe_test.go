@@ -31,11 +31,11 @@ type route struct {
 	takes              string // or in another form
 }
 
-var filters = []string{"tier", "risk", "kind", "repository", "state", "status", "unmapped", "q", "limit", "cursor"}
+var filters = []string{"tier", "risk", "kind", "repository", "state", "status", "unmapped", "q", "sort", "limit", "cursor"}
 
 var routes = []route{
 	{method: "GET", path: "/api/findings", what: "The findings, most urgent first", answer: list[graph.Summary]{}, query: filters},
-	{method: "GET", path: "/api/findings.csv", what: "The same list as a file", media: "text/csv", query: filters[:8]},
+	{method: "GET", path: "/api/findings.csv", what: "The same list as a file", media: "text/csv", query: filters[:9]},
 	{method: "GET", path: "/api/findings/{id}", what: "A finding with its path, decision, reasons and timeline", answer: graph.FindingView{}},
 	{method: "GET", path: "/api/repositories", what: "All repositories", answer: list[graph.Name]{}},
 	{method: "GET", path: "/api/repositories/{owner}/{name}", what: "A repository and where its code runs", answer: graph.RepositoryView{}},

@@ -13,7 +13,7 @@ import (
 // look it up.
 func ParseFilter(q url.Values) (graph.Filter, error) {
 	f := graph.Filter{Tier: graph.Tier(q.Get("tier")), Risk: graph.Factor(q.Get("risk")), Kind: graph.AlertKind(q.Get("kind")),
-		State: graph.AlertState(q.Get("state")), Unmapped: q.Get("unmapped"), Status: q.Get("status"), Text: q.Get("q"), Cursor: q.Get("cursor")}
+		State: graph.AlertState(q.Get("state")), Unmapped: q.Get("unmapped"), Status: q.Get("status"), Text: q.Get("q"), Sort: graph.Sort(q.Get("sort")), Cursor: q.Get("cursor")}
 	if err := one("tier", f.Tier, graph.Tiers[:]); err != nil {
 		return f, err
 	}
@@ -24,6 +24,9 @@ func ParseFilter(q url.Values) (graph.Filter, error) {
 		return f, err
 	}
 	if err := one("state", f.State, []graph.AlertState{graph.Open, graph.Fixed, graph.Dismissed, graph.AllStates}); err != nil {
+		return f, err
+	}
+	if err := one("sort", f.Sort, graph.Sorts[:]); err != nil {
 		return f, err
 	}
 	switch f.Unmapped {

@@ -112,7 +112,11 @@ func (t *tie) name(ctx context.Context, r graph.Repository) error {
 	if r.Org == "" {
 		return nil
 	}
-	return put(ctx, t.Store, graph.StateKey(graph.OrgsPartition, string(r.Org)), "org", graph.Org{ID: r.Org, Login: r.Owner})
+	_, _, err := graph.Update(ctx, t.Store, graph.StateKey(graph.OrgsPartition, string(r.Org)), "org", func(old graph.Versioned[graph.Org]) (graph.Org, bool, error) {
+		next := graph.Org{ID: r.Org, Login: r.Owner, Installation: cmp.Or(r.Installation, old.Value.Installation)}
+		return next, !old.Exists() || old.Value != next, nil
+	})
+	return err
 }
 
 // put writes a document unless it already says the same.

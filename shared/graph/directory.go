@@ -22,6 +22,8 @@ type Name struct {
 type Org struct {
 	ID    OrgID  `json:"id"`
 	Login string `json:"login"`
+	// Installation is the GitHub App installation that reaches it; 0: not known.
+	Installation int64 `json:"installation,omitempty"`
 }
 
 // Names lists all repositories.

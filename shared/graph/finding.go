@@ -160,6 +160,15 @@ type Summary struct {
 	Status       string        `json:"status,omitempty"`
 	Assignees    []string      `json:"assignees,omitempty"`
 	FirstSeen    time.Time     `json:"firstSeen,omitzero"`
+	// ByDue and ByAge sort by due date and by first detection, and then like Rank; unique.
+	ByDue string `json:"byDue,omitempty"`
+	ByAge string `json:"byAge,omitempty"`
+	// Closed is when the source closed the finding; Verified since when nothing ran without its fix, once that is proven.
+	Closed   time.Time `json:"closed,omitzero"`
+	Verified time.Time `json:"verified,omitzero"`
+	// Rolled of RollsOut workloads run the fix.
+	Rolled   int `json:"rolled,omitempty"`
+	RollsOut int `json:"rollsOut,omitempty"`
 	// Known marks a runtime finding whose vulnerabilities alerts know already.
 	Known bool `json:"known,omitempty"`
 	// Decided is the version of the decision that it shows.

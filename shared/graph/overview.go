@@ -24,6 +24,9 @@ type Overview struct {
 	Unknown  int            `json:"unknown"` // open, and not known whether it runs
 	Fixes    []Fix          `json:"fixes"`   // most urgent first
 	Statuses map[string]int `json:"statuses"`
+	// Trend has a line for each of the last days, oldest first; Mended tells by tier how long fixes took until proven.
+	Trend  []Day         `json:"trend"`
+	Mended map[Tier]Mean `json:"mended"`
 }
 
 // Fix is one remediation as the worklist shows it, with its most urgent finding.
@@ -42,7 +45,7 @@ func TakeOverview(ctx context.Context, s Store, now time.Time) (Overview, error)
 	if err != nil {
 		return Overview{}, err
 	}
-	c := counter{now: now, o: Overview{At: now, Tiers: map[Tier]int{}, Overdue: map[Tier]int{}, DueSoon: map[Tier]int{}, Statuses: map[string]int{}},
+	c := counter{now: now, history: newHistory(now), o: Overview{At: now, Tiers: map[Tier]int{}, Overdue: map[Tier]int{}, DueSoon: map[Tier]int{}, Statuses: map[string]int{}},
 		fixes: map[RemediationID]*Fix{}}
 	for _, o := range append(orgs, Org{ID: UnmappedOrg}) {
 		q := Query{Container: WorklistContainer, Partition: string(o.ID), Kind: KindSummary, Limit: MaxPage}
@@ -64,13 +67,15 @@ func TakeOverview(ctx context.Context, s Store, now time.Time) (Overview, error)
 }
 
 type counter struct {
-	now   time.Time
-	o     Overview
-	fixes map[RemediationID]*Fix
+	now     time.Time
+	o       Overview
+	fixes   map[RemediationID]*Fix
+	history history
 }
 
 func (c *counter) add(s Summary) {
 	c.fix(s)
+	c.history.add(s)
 	if s.State != Open {
 		return
 	}
@@ -134,6 +139,7 @@ func (c *counter) fix(s Summary) {
 
 // done lists what is tracked: what is open, and what once had an issue or an acceptance.
 func (c *counter) done() Overview {
+	c.o.Trend, c.o.Mended = c.history.trend(), c.history.mended
 	for _, f := range c.fixes {
 		if f.Open == 0 && f.Status == "" {
 			continue

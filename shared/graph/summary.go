@@ -17,18 +17,34 @@ func Summarise(f Finding, x Exposure, m *Remediation) Summary {
 	s.path(f, x)
 	if m != nil {
 		s.Status, s.Assignees, s.Handled = string(m.Status), m.Assignees, m.Revision
+		s.proof(m)
 		if m.Issue != nil {
 			s.Issue, s.IssueURL, s.IssueState = m.Issue.Number, m.Issue.URL, m.Issue.State
 		}
 	}
 	s.Rank = rankOf(s)
+	s.ByDue, s.ByAge = stamp(s.DueAt)+"-"+s.Rank, stamp(s.FirstSeen)+"-"+s.Rank
 	return s
+}
+
+// proof shows how far the fix has come.
+func (s *Summary) proof(m *Remediation) {
+	if m.Proof == nil {
+		return
+	}
+	s.Rolled, s.RollsOut = m.Proof.Running, m.Proof.Total
+	if m.Status == StatusVerified {
+		s.Verified = m.Proof.CleanSince
+	}
 }
 
 func (s *Summary) subject(f Finding) {
 	if f.Alert != nil {
-		s.Title, s.Severity, s.URL = f.Alert.Title, f.Alert.Severity, f.Alert.URL
+		s.Title, s.Severity, s.URL, s.Closed = f.Alert.Title, f.Alert.Severity, f.Alert.URL, f.Alert.ClosedAt
 		return
+	}
+	if f.State != Open {
+		s.Closed = f.Runtime.UpdatedAt
 	}
 	s.Title, s.Severity = f.Runtime.Title, f.Runtime.Severity
 }
@@ -133,6 +149,7 @@ func (s Summary) newest(old Summary) Summary {
 	}
 	next.Status, next.Assignees, next.Handled = handled.Status, handled.Assignees, handled.Handled
 	next.Issue, next.IssueURL, next.IssueState = handled.Issue, handled.IssueURL, handled.IssueState
+	next.Verified, next.Rolled, next.RollsOut = handled.Verified, handled.Rolled, handled.RollsOut
 	return next
 }
 

@@ -17,7 +17,53 @@ type Filter struct {
 	Status     string
 	Text       string // in the title, case ignored
 	Limit      int    // 1..200, 0 means 50
-	Cursor     string // the Rank after which to go on
+	Sort       Sort   // empty: by urgency
+	Cursor     string // the place in the order after which to go on
+}
+
+// Sort is an order of the worklist.
+type Sort string
+
+// The orders. Each has a field of its own, so that a page asks for no more than it shows.
+const (
+	SortUrgency Sort = "urgency"
+	SortDue     Sort = "due"
+	SortOldest  Sort = "oldest"
+	SortNewest  Sort = "newest"
+)
+
+// Sorts are all orders.
+var Sorts = [...]Sort{SortUrgency, SortDue, SortOldest, SortNewest}
+
+// field is what is ordered by, and whether from the end.
+func (s Sort) field() (name string, descending bool) {
+	switch s {
+	case SortDue:
+		return "byDue", false
+	case SortOldest:
+		return "byAge", false
+	case SortNewest:
+		return "byAge", true
+	}
+	return "rank", false
+}
+
+// place is where a line stands in the order.
+func (s Sort) place(line Summary) string {
+	switch s {
+	case SortDue:
+		return line.ByDue
+	case SortOldest, SortNewest:
+		return line.ByAge
+	}
+	return line.Rank
+}
+
+func (s Sort) compare(a, b Summary) int {
+	if _, descending := s.field(); descending {
+		a, b = b, a
+	}
+	return cmp.Compare(s.place(a), s.place(b))
 }
 
 // AllStates chooses findings of every state.
@@ -43,10 +89,10 @@ func Worklist(ctx context.Context, s Store, f Filter) (items []Summary, cursor s
 		}
 		items = append(items, found...)
 	}
-	slices.SortFunc(items, func(a, b Summary) int { return cmp.Compare(a.Rank, b.Rank) })
+	slices.SortFunc(items, f.Sort.compare)
 	if len(items) > limit {
 		items = items[:limit]
-		cursor = items[limit-1].Rank
+		cursor = f.Sort.place(items[limit-1])
 	}
 	return items, cursor, nil
 }
@@ -69,7 +115,8 @@ func take(ctx context.Context, s Store, q Query, n int) ([]Summary, error) {
 }
 
 func (f Filter) query(org OrgID) Query {
-	q := Query{Container: WorklistContainer, Partition: string(org), Kind: KindSummary, OrderBy: "rank"}
+	q := Query{Container: WorklistContainer, Partition: string(org), Kind: KindSummary}
+	q.OrderBy, q.Descending = f.Sort.field()
 	where := func(field string, op Op, value any) { q.Where = append(q.Where, Where{field, op, value}) }
 	if f.State != AllStates {
 		where("state", Equal, string(cmp.Or(f.State, Open)))
@@ -96,7 +143,11 @@ func (f Filter) query(org OrgID) Query {
 		where("title", Search, f.Text)
 	}
 	if f.Cursor != "" {
-		where("rank", Greater, f.Cursor)
+		after := Greater
+		if q.Descending {
+			after = Less
+		}
+		where(q.OrderBy, after, f.Cursor)
 	}
 	return q
 }
