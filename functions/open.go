@@ -282,7 +282,11 @@ func (h *house) api() (http.Handler, error) {
 func (h *house) dashboard() (http.Handler, error) {
 	reader := h.access()
 	d := &dashboard.Dashboard{Store: h.store, Guard: func(next http.Handler) http.Handler { return reader.Need(api.Reader, next) }, Filter: api.ParseFilter,
-		Policy: h.policyInForce, Health: h.health, Now: now, Log: h.log}
+		Policy: h.policyInForce, Health: h.health, Limits: githubLimits, Now: now, Log: h.log,
+		Caller: func(r *http.Request) (string, bool) {
+			who, _ := reader.Who(r) // Guard has let the caller in
+			return who.Name, who.May(api.Operator)
+		}}
 	return d.Handler()
 }
 

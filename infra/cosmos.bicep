@@ -28,6 +28,8 @@ var containers = [
     paths: [
       '/kind/?'
       '/data/rank/?'
+      '/data/byDue/?'
+      '/data/byAge/?'
       '/data/state/?'
       '/data/tier/?'
       '/data/kind/?'

@@ -155,7 +155,7 @@ func site(t *testing.T) (string, *[]string) {
 		mu.Lock()
 		defer mu.Unlock()
 		posted = append(posted, r.URL.Path)
-		http.Redirect(w, r, r.PostFormValue("return")+"?notice=done", http.StatusSeeOther)
+		http.Redirect(w, r, r.PostFormValue("return")+"?action=a1", http.StatusSeeOther)
 	})))
 	s := httptest.NewServer(mux)
 	t.Cleanup(s.Close)
@@ -254,9 +254,7 @@ func TestEveryPageIsUsable(t *testing.T) {
 	base, _ := site(t)
 	b := open(t, base)
 	for _, scheme := range []string{"light", "dark"} {
-		if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}); err != nil {
-			t.Fatal(err)
-		}
+		b.prefer(scheme)
 		for _, width := range []int64{1280, 360} {
 			if scheme == "dark" && width == 360 {
 				continue // colours do not depend on the width
@@ -307,22 +305,34 @@ func TestScreenshots(t *testing.T) {
 		base, _ = site(t)
 	}
 	b := open(t, strings.TrimSuffix(base, "/"))
-	for name, path := range b.tour() {
-		for _, width := range []int64{1280, 360} {
-			b.do(chromedp.EmulateViewport(width, 900))
-			b.visit(path)
-			png := ask(b, chromedp.FullScreenshot(100))
-			if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("%s-%d.png", name, width)), png, 0o644); err != nil {
-				t.Fatal(err)
+	tour := b.tour()
+	for _, scheme := range []string{"light", "dark"} {
+		b.prefer(scheme)
+		for name, path := range tour {
+			for _, width := range []int64{1280, 360} {
+				b.do(chromedp.EmulateViewport(width, 900))
+				b.visit(path)
+				png := ask(b, chromedp.FullScreenshot(100))
+				if err := os.WriteFile(filepath.Join(folder, fmt.Sprintf("%s-%d-%s.png", name, width, scheme)), png, 0o644); err != nil {
+					t.Fatal(err)
+				}
 			}
 		}
+	}
+}
+
+// prefer switches between light and dark.
+func (b *browser) prefer(scheme string) {
+	b.t.Helper()
+	if _, err := chromedp.Call(b.ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}); err != nil {
+		b.t.Fatal(err)
 	}
 }
 
 // tour finds one page of each sort by following links.
 func (b *browser) tour() map[string]string {
 	b.t.Helper()
-	found := map[string]string{"overview": "/", "list": "/findings", "filtered": "/findings?tier=P0&kind=dependabot", "fixes": "/fixes", "coverage": "/coverage", "runs": "/runs", "parked": "/parked", "readiness": "/readiness", "missing": "/nowhere"}
+	found := map[string]string{"overview": "/", "list": "/findings", "filtered": "/findings?tier=P0&kind=dependabot", "fixes": "/fixes", "coverage": "/coverage", "runs": "/runs", "parked": "/parked", "plan": "/plan", "actions": "/actions", "readiness": "/readiness", "missing": "/nowhere"}
 	first := func(page, selector string) string {
 		b.visit(page)
 		return ask(b, chromedp.Evaluate[string](`document.querySelector("`+selector+`")?.getAttribute("href") ?? ""`))

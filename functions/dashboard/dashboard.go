@@ -6,6 +6,7 @@ package dashboard
 
 import (
 	"context"
+	"crypto/rand"
 	"embed"
 	"errors"
 	"fmt"
@@ -34,6 +35,10 @@ type Dashboard struct {
 	Policy func() *decision.Policy
 	// Health is the report of /api/health; without it the page of readiness shows what the graph knows.
 	Health func(context.Context) (report any, ok bool)
+	// Caller names who looks and tells whether he may act; without it nobody may.
+	Caller func(*http.Request) (name string, operator bool)
+	// Limits bound what may be written through one installation.
+	Limits graph.Limits
 	Now    func() time.Time
 	Log    *slog.Logger
 }
@@ -62,10 +67,13 @@ func (d *Dashboard) Handler() (http.Handler, error) {
 		{"/coverage", "coverage", "coverage", p.coverage},
 		{"/runs", "runs", "runs", p.runs},
 		{"/parked", "parked", "parked", p.parked},
+		{"/plan", "plan", "plan", p.plan},
+		{"/actions", "actions", "actions", p.actions},
 		{"/readiness", "readiness", "readiness", p.readiness},
 	} {
 		mux.Handle("GET "+one.route, d.Guard(p.page(one.name, one.section, one.load)))
 	}
+	mux.Handle("GET /charts/{name}", d.Guard(http.HandlerFunc(p.chart)))
 	mux.HandleFunc("/", p.missing)
 	return mux, nil
 }
@@ -74,6 +82,7 @@ type pages struct {
 	*Dashboard
 	templates *template.Template
 	counts    fresh[graph.Overview]
+	budgets   fresh[[]graph.Allowance]
 	mapped    fresh[graph.Coverage]
 }
 
@@ -88,15 +97,20 @@ type view struct {
 	content
 	Section string
 	Nav     []link
-	Notice  string
+	Done    *graph.Action // what was done by the form that came back here
+	Who     string
+	May     bool // act
 	Now     time.Time
 }
+
+// Key is new for every form, so that a second press of its button does nothing.
+func (view) Key() string { return rand.Text() }
 
 type link struct{ Name, Path, Section string }
 
 var nav = []link{
 	{"Overview", "/", "overview"}, {"Findings", "/findings", "findings"}, {"Fixes", "/fixes", "fixes"}, {"Coverage", "/coverage", "coverage"},
-	{"Runs", "/runs", "runs"}, {"Parked", "/parked", "parked"}, {"Readiness", "/readiness", "readiness"},
+	{"Runs", "/runs", "runs"}, {"Parked", "/parked", "parked"}, {"Plan", "/plan", "plan"}, {"Actions", "/actions", "actions"}, {"Readiness", "/readiness", "readiness"},
 }
 
 // policy allows our own style sheet and nothing else.
@@ -130,14 +144,24 @@ func (p *pages) missing(w http.ResponseWriter, r *http.Request) {
 	p.say(w, r, http.StatusNotFound, "No such page", "There is no page at "+r.URL.Path+".")
 }
 
-// notices are what an action that came back here says.
-var notices = map[string]string{
-	"done":   "Done. What follows from it shows here within seconds.",
-	"failed": "That did not work. The log has the reason; nothing was changed.",
+// done reads the action that the address names.
+func (p *pages) done(r *http.Request) *graph.Action {
+	id := r.URL.Query().Get("action")
+	if id == "" {
+		return nil
+	}
+	a, err := graph.Get[graph.Action](r.Context(), p.Store, graph.ActionKey(id))
+	if err != nil || !a.Exists() {
+		return &graph.Action{Status: http.StatusNotFound, What: "action", Said: "Nothing is written down about it."}
+	}
+	return &a.Value
 }
 
 func (p *pages) render(w http.ResponseWriter, r *http.Request, status int, name string, v view) {
-	v.Nav, v.Now, v.Notice = nav, p.Now(), notices[r.URL.Query().Get("notice")]
+	v.Nav, v.Now, v.Done = nav, p.Now(), p.done(r)
+	if p.Caller != nil {
+		v.Who, v.May = p.Caller(r)
+	}
 	var b strings.Builder
 	if err := p.templates.ExecuteTemplate(&b, name, v); err != nil {
 		p.Log.ErrorContext(r.Context(), "page does not render", "page", name, "reason", err)

@@ -37,7 +37,7 @@ type estate struct {
 func newEstate(t *testing.T, say func(string) string) estate {
 	t.Helper()
 	e := estate{t, graph.NewMemory(), say}
-	e.put(graph.StateKey(graph.OrgsPartition, string(org)), "org", graph.Org{ID: org, Login: "acme"})
+	e.put(graph.StateKey(graph.OrgsPartition, string(org)), "org", graph.Org{ID: org, Login: say("acme"), Installation: 7})
 	e.put(graph.StateKey(graph.RepositoriesPartition, string(home)), "name", graph.Name{Repository: home, FullName: "acme/api", Org: org})
 	e.put(graph.NameKey("github", "acme/api"), "name", graph.Name{Repository: home, FullName: "acme/api", Org: org})
 	e.put(graph.RepositoryKey(home), graph.KindRepository, graph.Repository{ID: home, Org: org, Owner: "acme", Name: "api", Visibility: say("private"), URL: "https://github.example/acme/api"})
@@ -120,6 +120,19 @@ func (e estate) finding(a graph.Alert, in decision.Inputs, x graph.Exposure) {
 }
 
 func (e estate) operations() {
+	e.put(graph.BudgetKey(7), graph.KindBudget, graph.Ledger{Cells: []graph.Cell{{At: noon.Unix(), Made: 3}}, Waiting: map[string]int{"0-01": 2}})
+	e.put(graph.ActionKey("a1"), graph.KindAction, graph.Action{ID: "a1", At: noon, Who: e.say("olga"), What: "resync", On: "everything", Why: e.say("new App"), Status: 200})
+	e.put(graph.ActionKey("a2"), graph.KindAction, graph.Action{ID: "a2", At: noon, Who: e.say("olga"), What: e.say("replay"), On: e.say("p1"), Why: e.say("mended"), Status: 409, Said: e.say("no")})
+	answer, err := json.Marshal(map[string]any{"findings": 60, "changed": 1, "open": 1, "waits": true, "warnings": []string{e.say("line 3")}, "before": map[string]int{"P0": 20}, "after": map[string]int{"P0": 21},
+		"tiers":  []map[string]any{{"finding": "github-4711-dependabot-1", "from": "P1", "to": "P0", "rule": e.say("R2")}},
+		"issues": []map[string]any{{"action": e.say("open"), "issue": 3, "url": "https://github.example/acme/api/issues/3", "to": "P0", "remediation": e.say("github-4711-fix-1")}}})
+	if err != nil {
+		e.t.Fatal(err)
+	}
+	e.put(graph.ActionKey("a3"), graph.KindAction, graph.Action{ID: "a3", At: noon, Who: e.say("olga"), What: "plan", On: "everything", Status: 200, Answer: answer})
+	gone := graph.NewAlertID(home, graph.Dependabot, 900)
+	e.put(graph.SummaryKey(org, gone), graph.KindSummary, graph.Summary{ID: gone, Org: org, Repository: home, FullName: "acme/api", Kind: graph.Dependabot, State: graph.Fixed, Title: e.say("Mended"), Tier: graph.P1, Rank: "P1-900",
+		ByDue: "1", ByAge: "1", Remediation: "github-4711-fix-900", Status: "verified", FirstSeen: noon.AddDate(0, 0, -20), Closed: noon.AddDate(0, 0, -9), Verified: noon.AddDate(0, 0, -8), Rolled: 3, RollsOut: 4})
 	e.put(graph.StateKey(graph.ArtifactsPartition, string(digest)), "line", graph.ArtifactLine{Digest: digest, Name: e.say("registry.example/api"), Repository: home, Method: graph.VerifiedAttestation, Workloads: 1})
 	e.put(graph.StateKey(graph.ArtifactsPartition, string(orphan)), "line", graph.ArtifactLine{Digest: orphan, Name: e.say("registry.example/orphan"), Workloads: 1})
 	e.put(graph.ArtifactKey(orphan), graph.KindArtifact, graph.Artifact{Digest: orphan, Names: []string{e.say("registry.example/orphan")}})
@@ -158,7 +171,8 @@ func filter(q url.Values) (graph.Filter, error) {
 func (e estate) handler() http.Handler {
 	e.t.Helper()
 	d := &Dashboard{Store: e.store, Guard: func(next http.Handler) http.Handler { return next }, Filter: filter, Now: func() time.Time { return noon }, Log: slog.New(slog.DiscardHandler),
-		Health: func(context.Context) (any, bool) { return map[string]any{"mode": e.say("auto"), "store": "ok"}, true }}
+		Health: func(context.Context) (any, bool) { return map[string]any{"mode": e.say("auto"), "store": "ok"}, true }, Limits: graph.Limits{PerMinute: 80, PerHour: 500},
+		Caller: func(*http.Request) (string, bool) { return e.say("olga"), true }}
 	h, err := d.Handler()
 	if err != nil {
 		e.t.Fatal(err)
@@ -172,7 +186,7 @@ func plain(s string) string { return s }
 func addresses() []string {
 	return []string{"/", "/findings", "/findings?tier=P0", "/findings?q=nothing", "/findings/github-4711-dependabot-1", "/findings/github-4711-code_scanning-3", "/findings/github-4711-secret_scanning-2",
 		"/findings/github-4711-dependabot-4", "/repositories/acme/api", "/artifacts/" + string(digest), "/artifacts/" + string(orphan), "/workloads/" + string(runsHere),
-		"/fixes", "/fixes?status=assigned", "/coverage", "/runs", "/parked", "/readiness", "/runs?notice=done", "/nowhere", "/findings?tier=P7"}
+		"/fixes", "/fixes?status=assigned", "/coverage", "/runs", "/parked", "/readiness", "/runs?action=a1", "/parked?action=a2", "/plan", "/plan?action=a3", "/actions", "/findings?sort=due", "/nowhere", "/findings?tier=P7"}
 }
 
 func get(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {

@@ -18,7 +18,7 @@ var hostile = []string{
 
 // harmless are the elements that our templates use; nothing else may be on a page.
 var harmless = []string{"html", "head", "meta", "title", "link", "body", "a", "header", "nav", "ul", "ol", "li", "main", "h1", "h2", "h3", "p", "section", "div", "span", "strong", "em", "small", "code", "pre", "table",
-	"caption", "thead", "tbody", "tr", "th", "td", "dl", "dt", "dd", "form", "label", "select", "option", "input", "button", "details", "summary", "article", "time", "footer", "svg", "g", "rect", "path", "text"}
+	"caption", "thead", "tbody", "tr", "th", "td", "dl", "dt", "dd", "form", "label", "select", "option", "input", "button", "details", "summary", "article", "time", "footer", "svg", "g", "rect", "path", "text", "picture", "source", "img", "textarea"}
 
 func TestHostileTextsExecuteNothing(t *testing.T) {
 	for _, text := range hostile {

@@ -20,6 +20,7 @@ type listing struct {
 	Kinds    []graph.AlertKind
 	States   []graph.AlertState
 	Statuses []graph.Status
+	Sorts    []graph.Sort
 	Name     string // of the repository filtered by
 }
 
@@ -46,7 +47,7 @@ func (p *pages) list(r *http.Request) (content, error) {
 		return content{}, err
 	}
 	l := listing{Filter: f, Items: items, Tiers: graph.Tiers[:], Factors: graph.Factors[:], Kinds: append(graph.AlertKinds[:], graph.RuntimeKind),
-		States: []graph.AlertState{graph.Fixed, graph.Dismissed, graph.AllStates}, Statuses: statuses, Name: name}
+		States: []graph.AlertState{graph.Fixed, graph.Dismissed, graph.AllStates}, Statuses: statuses, Sorts: graph.Sorts[1:], Name: name}
 	l.addresses(q, cursor)
 	return content{"Findings", l}, nil
 }
@@ -55,7 +56,7 @@ func (p *pages) list(r *http.Request) (content, error) {
 func (l *listing) addresses(q url.Values, cursor string) {
 	clean := url.Values{}
 	for k, vs := range q {
-		if k != "cursor" && k != "notice" && vs[0] != "" {
+		if k != "cursor" && k != "action" && vs[0] != "" {
 			clean.Set(k, vs[0])
 		}
 	}

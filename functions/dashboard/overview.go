@@ -20,6 +20,15 @@ type overview struct {
 	Due    int
 	Late   int
 	Mapped graph.Coverage
+	Charts []chart
+	Budget []graph.Allowance
+}
+
+// chart is a table with the words around it.
+type chart struct {
+	table
+	Title, Text, Alt string
+	Empty            string // why there is nothing to draw
 }
 
 // bar is one step of the funnel. Width is in twentieths of the widest.
@@ -51,7 +60,13 @@ func (p *pages) overview(r *http.Request) (content, error) {
 	if err != nil {
 		return content{}, err
 	}
-	v := overview{Overview: o, Mapped: c, First: first(o.Fixes)}
+	b, err := p.budgets.get(r.Context(), p.Now(), func(ctx context.Context) ([]graph.Allowance, error) {
+		return graph.Allowances(ctx, p.Store, p.Now(), p.Limits)
+	})
+	if err != nil {
+		return content{}, err
+	}
+	v := overview{Overview: o, Mapped: c, First: first(o.Fixes), Charts: drawings(o), Budget: b}
 	v.Funnel = []bar{
 		{"All open findings", "every alert and runtime finding that nobody closed", "/findings", o.Open, share(o.Open, o.Open)},
 		{"Deployed", "a workload runs the code", "", o.Deployed, share(o.Deployed, o.Open)},
@@ -68,6 +83,28 @@ func (p *pages) overview(r *http.Request) (content, error) {
 		v.Late += o.Overdue[t]
 	}
 	return content{"What matters in production", v}, nil
+}
+
+// drawings are the charts of the first page.
+func drawings(o graph.Overview) []chart {
+	open, taken := trend(o), times(o)
+	all := []chart{
+		{table: open, Title: "Open and verified", Text: "Findings open at the end of each day, and fixes proven to run since the first of them."},
+		{table: taken, Title: "Mean time to fix", Text: "Days from first seen until nothing ran without the fix, by tier."},
+	}
+	if n := len(open.Rows); n > 0 {
+		first, last := open.Rows[0], open.Rows[n-1]
+		all[0].Alt = fmt.Sprintf("Open findings went from %.0f on %s to %.0f on %s; %.0f were verified.", first.Values[0], first.Name, last.Values[0], last.Name, last.Values[1])
+	}
+	for _, l := range taken.Rows {
+		if l.Values[1] > 0 {
+			all[1].Alt += fmt.Sprintf("%s: %g days over %.0f. ", l.Name, l.Values[0], l.Values[1])
+		}
+	}
+	if all[1].Alt == "" {
+		all[1].Empty = "No fix is proven to run yet."
+	}
+	return all
 }
 
 // share is n of all in twentieths; what is there is seen.

@@ -17,10 +17,10 @@ func (d *Dashboard) words() template.FuncMap {
 		"ago":     func(t time.Time) string { return age(t, d.Now()) },
 		"overdue": func(t time.Time) bool { return !t.IsZero() && t.Before(d.Now()) },
 		"status":  func(s string) string { return cmp.Or(s, string(graph.StatusOpen)) },
-		"percent": percent,
-		"due":     due,
-		"rule":    ruleText,
-		"risks":   graph.ExposedWorkload.Risks,
+		"percent": percent, "share": share,
+		"due":   due,
+		"rule":  ruleText,
+		"risks": graph.ExposedWorkload.Risks,
 	}
 }
 
