@@ -48,7 +48,9 @@ type Config struct {
 	Modes     assign.Modes  // MODE_REPOSITORIES: owner/name=mode, ... where another mode holds
 	Fallback  string        // FALLBACK_OWNER: @login or @org/team for what nobody owns
 	Interval  time.Duration // RESYNC_INTERVAL between full runs
-	FeedsDir  string        // FEEDS_DIR
+	// RetireShare is RETIRE_SHARE: percent of a scope beyond which nothing is retired without a person; 0: no guard.
+	RetireShare int
+	FeedsDir    string // FEEDS_DIR
 
 	OTLP       string  // OTEL_EXPORTER_OTLP_ENDPOINT: where traces and measurements go besides the log
 	TraceShare float64 // TRACE_SHARE: share of the traces that are kept, 0 to 1
@@ -149,6 +151,7 @@ func readConfig(get func(string) string) (Config, error) {
 		Modes:          s.modes("MODE_REPOSITORIES"),
 		Fallback:       s.or("FALLBACK_OWNER", ""),
 		Interval:       s.duration("RESYNC_INTERVAL", 6*time.Hour),
+		RetireShare:    s.percent("RETIRE_SHARE", 20),
 		FeedsDir:       s.or("FEEDS_DIR", ""),
 		OTLP:           s.url("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
 		TraceShare:     s.share("TRACE_SHARE", 1),
@@ -185,6 +188,19 @@ func (s *settings) number(name string) int64 {
 	n, err := strconv.ParseInt(v, 10, 64)
 	if err != nil || n < 1 {
 		s.fault(name, fmt.Sprintf("%q is not a positive number", v), "copy the App ID from the App's page")
+	}
+	return n
+}
+
+func (s *settings) percent(name string, otherwise int) int {
+	v := s.or(name, "")
+	if v == "" {
+		return otherwise
+	}
+	n, err := strconv.Atoi(v)
+	if err != nil || n < 0 || n > 100 {
+		s.fault(name, fmt.Sprintf("%q is not a percentage", v), "give a number from 0 (no guard) to 100")
+		return otherwise
 	}
 	return n
 }

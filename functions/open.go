@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -127,10 +128,16 @@ const reserve = 0.1
 
 func (h *house) graph() graph.Graph { return graph.Graph{Store: h.store} }
 
+// wanted tells whether a lost webhook would have told us something.
+func (h *house) wanted(name string, installation int64) bool {
+	ours := len(h.cfg.Installations) == 0 || slices.Contains(h.cfg.Installations, installation)
+	return ours && name != "ping" && name != "meta" && slices.Contains(webhook.Events(), name)
+}
+
 func (h *house) openGitHub() (err error) {
 	options := client.Options{URL: h.cfg.GitHubURL, Host: h.hostKey(), AppID: h.cfg.AppID, PrivateKey: []byte(h.cfg.AppKey), Reserve: reserve, Now: now,
 		Transport: h.telemetry.Transport("github", http.DefaultTransport),
-		Digests:   h.graph().DigestsOf, Pending: h.graph().DigestsWithoutAttestation, Asked: h.graph().DigestsOfRound}
+		Digests:   h.graph().DigestsOf, Healer: h.graph(), Wanted: h.wanted, Pending: h.graph().DigestsWithoutAttestation, Asked: h.graph().DigestsOfRound}
 	s, err := h.openSignatures()
 	if err != nil {
 		return err
@@ -242,7 +249,7 @@ func (h *house) collect() (http.Handler, error) {
 	if h.azure != nil {
 		sources["azure"] = h.azure
 	}
-	s := &collect.Stage{Store: h.store, Sources: sources, Now: now, Log: h.log}
+	s := &collect.Stage{Store: h.store, Sources: sources, Guard: float64(h.cfg.RetireShare) / 100, Now: now, Log: h.log}
 	return h.queue("collect", s.Handle)
 }
 
@@ -251,7 +258,11 @@ func (h *house) resyncStage() *resync.Stage {
 	if h.azure != nil {
 		roots = append(roots, graph.Collection{Source: "azure", Scope: "all"})
 	}
-	return &resync.Stage{Store: h.store, Roots: roots, Interval: h.cfg.Interval, Now: now, Log: h.log}
+	deltas := []graph.Collection{{Source: "github", Scope: "deliveries"}}
+	if h.azure != nil {
+		deltas = append(deltas, graph.Collection{Source: "azure", Scope: "delta"})
+	}
+	return &resync.Stage{Store: h.store, Roots: roots, Deltas: deltas, Interval: h.cfg.Interval, Now: now, Log: h.log}
 }
 
 func (h *house) resync() (http.Handler, error) {

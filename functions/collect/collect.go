@@ -29,8 +29,10 @@ type source interface {
 type Stage struct {
 	Store   graph.Store
 	Sources map[string]source
-	Now     func() time.Time
-	Log     *slog.Logger
+	// Guard is the share of what a scope holds, 0 to 1, beyond which nothing is retired without a person; 0: no guard.
+	Guard float64
+	Now   func() time.Time
+	Log   *slog.Logger
 }
 
 // Source lets main fill the table of sources with concrete types.
@@ -47,11 +49,14 @@ func (s *Stage) Handle(ctx context.Context, e event.Event) ([]event.Event, error
 		return nil, event.Permanent(fmt.Errorf("collect %s %s: no such source is connected", c.Source, c.Scope))
 	}
 	c = begun(c, e)
+	mine, err := s.claim(ctx, c)
+	if err != nil || !mine {
+		return nil, err
+	}
 	got, err := from.Read(ctx, c)
 	var limited *graph.Limited
 	if errors.As(err, &limited) {
-		s.Log.InfoContext(ctx, "collect waits", "source", c.Source, "scope", c.Scope, "until", limited.Until, "why", limited.Why)
-		return []event.Event{e.Again(limited.Until)}, nil
+		return s.wait(ctx, c, limited)
 	}
 	var final permanent
 	if errors.As(err, &final) && final.Permanent() {
@@ -86,8 +91,8 @@ func (s *Stage) refused(ctx context.Context, c graph.Collection, err error) ([]e
 	if e := s.Store.Write(ctx, w); e != nil {
 		return nil, e
 	}
-	if !graph.OfOneThing(scopeID(c)) {
-		return nil, nil
+	if chained(c) {
+		return nil, s.closed(ctx, c, err.Error())
 	}
 	return event.NewObserved(name, graph.Observation{Source: c.Source, ObservedAt: s.Now(),
 		Scope: &graph.Scope{ID: scopeID(c), Run: c.Run, StartedAt: c.StartedAt, Complete: true}}, -1)
@@ -97,6 +102,9 @@ func (s *Stage) refused(ctx context.Context, c graph.Collection, err error) ([]e
 func begun(c graph.Collection, e event.Event) graph.Collection {
 	if c.Run == "" {
 		c.Run, c.StartedAt = e.ID, e.Time
+	}
+	if c.Ticket == "" {
+		c.Ticket = e.ID
 	}
 	return c
 }
@@ -144,7 +152,7 @@ func (s *Stage) answer(ctx context.Context, c graph.Collection, got graph.Collec
 	out = append(out, lags...)
 	for _, f := range got.Follow {
 		f.Run, f.StartedAt = c.Run, c.StartedAt
-		e, err := event.NewCollect(name, f)
+		e, err := ticketed(f)
 		if err != nil {
 			return nil, err
 		}
@@ -192,12 +200,18 @@ func lagging(all []graph.Lagging) ([]event.Event, error) {
 func (s *Stage) next(ctx context.Context, c graph.Collection, got graph.Collected, gone []graph.Absence) ([]event.Event, error) {
 	if got.Next != "" {
 		c.Cursor, c.Page = got.Next, c.Page+1
-		e, err := event.NewCollect(name, c)
+		e, err := ticketed(c)
 		return []event.Event{e}, err
 	}
 	missing, err := s.missing(ctx, c, got)
 	if err != nil {
 		return nil, err
+	}
+	if err := s.closed(ctx, c, ""); err != nil {
+		return nil, err
+	}
+	if got.Seen == nil && len(gone) == 0 && graph.IsDelta(c.Scope) {
+		return nil, nil // nobody asks when a delta was read
 	}
 	return event.NewObserved(name, graph.Observation{
 		Source: got.Observation.Source, ObservedAt: got.Observation.ObservedAt, Absent: append(gone, missing...),

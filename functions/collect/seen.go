@@ -83,7 +83,7 @@ func (s *Stage) missing(ctx context.Context, c graph.Collection, got graph.Colle
 			missing = append(missing, h)
 		}
 	}
-	return missing, nil
+	return s.guarded(ctx, c, missing, len(held))
 }
 
 // seen gathers the notes of a run; whole is false when one is missing.

@@ -111,6 +111,8 @@ func (r *reading) scope(ctx context.Context, q graph.Collection) error {
 		return nil
 	case "workloads":
 		return r.paged(ctx, workloadQuery, q.Cursor, r.inventory)
+	case "delta":
+		return r.delta(ctx, q.Cursor)
 	case "findings":
 		return r.paged(ctx, findingQuery, q.Cursor, r.findings)
 	case "attackpaths":

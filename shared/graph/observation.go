@@ -118,6 +118,8 @@ type Collection struct {
 	Parts  int    `json:"parts,omitempty"` // messages that the pages before it were said in
 	// StartedAt is when the run began.
 	StartedAt time.Time `json:"startedAt,omitzero"`
+	// Ticket tells two messages for the same page apart; a message keeps its own when it is sent again for later.
+	Ticket string `json:"ticket,omitempty"`
 }
 
 // Collected is what a source gives for one Collection.

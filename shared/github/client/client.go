@@ -42,6 +42,10 @@ type Options struct {
 	// Digests lists what the graph holds for a repository, to ask for its attestations; nil: attestations:<repository>
 	// reads nothing.
 	Digests func(context.Context, graph.RepositoryID) ([]graph.Digest, error)
+	// Healer remembers which lost webhooks were asked for again; nil: deliveries reads nothing.
+	Healer Healer
+	// Wanted tells which webhooks are worth asking for again; nil: all.
+	Wanted func(event string, installation int64) bool
 	// Pending lists by pages the digests whose origin is to be asked for; an empty cursor begins and ends. nil:
 	// digests:<login> reads nothing.
 	Pending func(ctx context.Context, login, cursor string) (digests []graph.Digest, next string, err error)
@@ -63,6 +67,7 @@ type Client struct {
 	mu        sync.Mutex
 	accesses  map[int64]*access
 	directory directory
+	arrivals  arrivals
 	slug      string
 }
 

@@ -21,6 +21,7 @@ type reading struct {
 	graph.Collection
 	subject string // what follows the scope's name
 	out     graph.Collected
+	days    map[string][]string // webhooks that were asked for again, by day
 }
 
 // scopes is the table of scopes that this source reads: <name> alone or <name>:<subject>.
@@ -34,6 +35,7 @@ var scopes = map[string]func(context.Context, *reading) error{
 	"dependabot":      readAlerts,
 	"secret_scanning": readAlerts,
 	"delta":           readDelta,
+	"deliveries":      readDeliveries,
 	"alert":           readOneAlert,
 	"digest":          readDigest,
 	"attestations":    readRepositoryAttestations,
@@ -49,6 +51,7 @@ var scopes = map[string]func(context.Context, *reading) error{
 //	repositories:<login>                the repositories that the App reaches, 100 a page
 //	<kind>:<login>, <kind>:<owner>/<name>   open alerts of a kind, 100 a page
 //	delta:<kind>:<login>                alerts that changed since the time (RFC 3339) in the first cursor
+//	deliveries                          webhooks that did not reach us since the time in the first cursor: asked for again
 //	alert:<id>, repository:<id>         one of them in full; named Absent when GitHub says it is not there
 //	digest:<digest>                     attestation records of one image
 //	attestations:<repository id>        attestation records of the images that the graph holds for a repository
@@ -59,7 +62,7 @@ var scopes = map[string]func(context.Context, *reading) error{
 func (c *Client) Read(ctx context.Context, want graph.Collection) (graph.Collected, error) {
 	name, subject, _ := strings.Cut(want.Scope, ":")
 	read, known := scopes[name]
-	if !known || (subject == "") != (name == "all") {
+	if !known || (subject == "") != (name == "all" || name == "deliveries") || name == "deliveries" && c.options.Healer == nil {
 		return graph.Collected{}, &Refused{Status: http.StatusNotFound, Request: "scope " + want.Scope, Why: "there is no such scope"}
 	}
 	r := &reading{Client: c, Collection: want, subject: subject}
