@@ -94,6 +94,13 @@ func (c *Client) read(ctx context.Context, a *access, method, where string, body
 	if err := a.limits.spare(resourceOf("/"+where), c.options.Reserve); err != nil {
 		return answer{}, err
 	}
+	points := 5
+	if method == http.MethodGet {
+		points = 1
+	}
+	if err := a.limits.paced(points); err != nil {
+		return answer{}, err
+	}
 	return c.call(ctx, a, method, where, body)
 }
 

@@ -22,6 +22,7 @@ type limits struct {
 	mu        sync.Mutex
 	quiet     map[string]pause // by resource; "" holds for all
 	left      map[string]allowance
+	pace      pace
 	secondary int // limits without a time, one after the other
 }
 
@@ -59,7 +60,9 @@ func (l *limits) RoundTrip(r *http.Request) (*http.Response, error) {
 		}
 		return nil, err
 	}
+	begun := l.now()
 	answer, err := l.next.RoundTrip(r)
+	l.took(r, begun, l.now())
 	if err != nil {
 		return nil, err
 	}
