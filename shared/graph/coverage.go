@@ -19,6 +19,7 @@ type Coverage struct {
 	Inquiries []Inquiry      `json:"inquiries"`     // origins that are still being asked for
 	Refusals  []Refusal      `json:"refusals"`
 	Runs      []RunReport    `json:"runs"`
+	Gaps      []Gap          `json:"gaps"` // what stands in the way, stage by stage
 }
 
 // Refusal is what a source would not let us read.
@@ -71,6 +72,7 @@ func TakeCoverage(ctx context.Context, s Store, now time.Time) (Coverage, error)
 	}
 	slices.SortFunc(c.Refusals, func(a, b Refusal) int { return b.At.Compare(a.At) })
 	c.Runs, err = Runs(ctx, s)
+	c.Gaps = c.gaps()
 	return c, err
 }
 
