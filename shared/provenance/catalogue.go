@@ -204,8 +204,12 @@ func answer(word string) graph.Answer {
 	return graph.Unknown
 }
 
-// matches compares a name with a pattern, segment by segment, in any case.
+// matches compares a name with a pattern, segment by segment, in any case. Most patterns of a large catalogue have no
+// wildcard, and every workload is held against all of them.
 func matches(pattern, name string) bool {
+	if !strings.ContainsAny(pattern, `*?[\`) {
+		return strings.EqualFold(strings.Trim(pattern, "/"), strings.Trim(name, "/"))
+	}
 	return matchSegments(strings.Split(strings.ToLower(strings.Trim(pattern, "/")), "/"), strings.Split(strings.ToLower(strings.Trim(name, "/")), "/"))
 }
 
