@@ -5,7 +5,7 @@ ARGS ?=
 DIST ?= dist
 ARCH ?= amd64
 
-.PHONY: help run test check unit conformance bench package check-infra deploy plan screenshots
+.PHONY: help run test check unit conformance bench package check-infra deploy plan replay screenshots
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -39,6 +39,9 @@ deploy: package ## what-if, confirm, deploy, push, smoke check (ARGS="--paramete
 
 plan: ## what a policy would change, asked of the running app (POLICY=policy.yaml)
 	@go run ./functions plan $(ARGS) $(POLICY)
+
+replay: ## send parked and dead-lettered messages of the running app again (ARGS="-url https://HOST -token FILE")
+	@go run ./functions replay $(ARGS)
 
 screenshots: ## PNGs of every page into an existing folder (SCREENSHOTS=dir), with chromium
 	@go test -count=1 -run TestScreenshots ./functions/dashboard

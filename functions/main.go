@@ -15,6 +15,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -50,9 +51,19 @@ var table = []struct {
 	{"dashboard", httpTrigger, (*house).dashboard},
 }
 
+// commands ask a running app instead of being one.
+var commands = map[string]func([]string, io.Writer) error{"plan": plan, "replay": replay}
+
+func first(args []string) string {
+	if len(args) < 2 {
+		return ""
+	}
+	return args[1]
+}
+
 func main() {
-	if len(os.Args) > 1 && os.Args[1] == "plan" {
-		if err := plan(os.Args[2:], os.Stdout); err != nil {
+	if ask := commands[first(os.Args)]; ask != nil {
+		if err := ask(os.Args[2:], os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}

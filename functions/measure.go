@@ -12,6 +12,7 @@ func (h *house) measure() error {
 	}
 	return errors.Join(
 		h.telemetry.Observe("cosmos.requestunits", "request units that answers named", h.store.Charge),
+		h.telemetry.Observe("cosmos.throttled", "requests refused with 429", func() float64 { n, _ := h.store.Throttled(); return float64(n) }),
 		h.telemetry.Observe("servicebus.operations", "messages sent, as they are billed", func() float64 { return float64(h.bus.Operations()) }))
 }
 

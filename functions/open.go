@@ -325,30 +325,30 @@ func (l letters) List(ctx context.Context, cursor string) ([]api.Letter, string,
 	parked, next, err := l.bus.Parked(ctx, cursor)
 	var out []api.Letter
 	for _, p := range parked {
-		out = append(out, api.Letter{ID: p.ID, Queue: p.Queue, MessageID: p.MessageID, Reason: p.Reason, DeliveryCount: p.DeliveryCount, At: p.At, Replayed: p.Replayed, Body: string(p.Body)})
+		out = append(out, shown(p))
 	}
 	return out, next, err
 }
 
+// Dead shows dead letters of a queue.
+func (l letters) Dead(ctx context.Context, queue string, most int) ([]api.Letter, error) {
+	found, err := l.bus.DeadLetters(ctx, queue, most)
+	var out []api.Letter
+	for _, d := range found {
+		out = append(out, shown(d))
+	}
+	return out, err
+}
+
+// ReplayDead sends dead letters into their queue again.
+func (l letters) ReplayDead(ctx context.Context, queue string, most int) (int, error) {
+	return l.bus.ReplayDeadLetters(ctx, queue, most)
+}
+
+// shown is a letter as the API shows it.
+func shown(l bus.Letter) api.Letter {
+	return api.Letter{ID: l.ID, Queue: l.Queue, MessageID: l.MessageID, Reason: l.Reason, DeliveryCount: l.DeliveryCount, At: l.At, Replayed: l.Replayed, Body: string(l.Body)}
+}
+
 // Replay sends a parked message into its queue again.
 func (l letters) Replay(ctx context.Context, id string) error { return l.bus.Replay(ctx, id) }
-
-// health reports the parts; it is false when one is down.
-func (h *house) health(ctx context.Context) (any, bool) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	report := map[string]any{"mode": h.cfg.Mode, "policy": h.policyInForce().Hash(), "ingest": h.intake.Counts.Tally(), "requestUnits": h.store.Charge(), "serviceBusOperations": h.bus.Operations()}
-	ok := true
-	for name, ping := range map[string]func(context.Context) error{"store": h.store.Ping, "bus": h.bus.Ping} {
-		report[name] = "ok"
-		if err := ping(ctx); err != nil {
-			report[name], ok = err.Error(), false
-		}
-	}
-	feeds, err := h.feedStates(ctx)
-	if err != nil {
-		ok = false
-	}
-	report["feeds"], report["measured"] = feeds, h.measured(ctx)
-	return report, ok
-}

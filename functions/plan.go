@@ -65,13 +65,7 @@ func askPlan(base, token, name string, policy []byte) (api.Plan, error) {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		var problem struct {
-			Detail string `json:"detail"`
-		}
-		if err := json.NewDecoder(resp.Body).Decode(&problem); err != nil || problem.Detail == "" {
-			problem.Detail = "the app answered " + resp.Status
-		}
-		return p, fmt.Errorf("%s", problem.Detail)
+		return p, fmt.Errorf("%s", detail(resp))
 	}
 	if err := json.NewDecoder(resp.Body).Decode(&p); err != nil {
 		return p, fmt.Errorf("plan: the answer cannot be read: %w", err)

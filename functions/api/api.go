@@ -24,6 +24,7 @@ import (
 type letters interface {
 	List(ctx context.Context, cursor string) ([]Letter, string, error)
 	Replay(ctx context.Context, id string) error
+	dead
 }
 
 // Letter is a parked message as the API shows it.

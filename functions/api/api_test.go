@@ -42,6 +42,31 @@ func (b *box) Replay(_ context.Context, id string) error {
 	return nil
 }
 
+func (b *box) Dead(_ context.Context, queue string, _ int) ([]Letter, error) {
+	if queue != "assign" {
+		return nil, nil
+	}
+	return []Letter{{ID: "7", Queue: queue, Reason: "MaxDeliveryCountExceeded", At: time.Unix(0, 0).UTC(), Body: "{}"}}, nil
+}
+
+func (b *box) ReplayDead(_ context.Context, queue string, _ int) (int, error) {
+	b.replayed = append(b.replayed, queue)
+	return 3, nil
+}
+
+func TestDeadLetters(t *testing.T) {
+	a := newAPI(t)
+	if w := request(a.Handler(), "GET", "/api/deadletters"); w.Code != http.StatusOK || strings.Count(w.Body.String(), `"queue":"assign"`) != 1 {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	if w := request(a.Handler(), "POST", "/api/deadletters/assign/replay"); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), `"3"`) {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+	if w := request(a.Handler(), "POST", "/api/deadletters/nobody/replay"); w.Code != http.StatusNotFound || len(a.Letters.(*box).replayed) != 1 {
+		t.Errorf("got %d %s", w.Code, w.Body)
+	}
+}
+
 func newAPI(t *testing.T) *API {
 	t.Helper()
 	return &API{Store: graph.NewMemory(), Letters: &box{}, Publish: func(context.Context, []event.Event) error { return nil },

@@ -53,6 +53,8 @@ var routes = []route{
 	{method: "GET", path: "/api/actions", what: "What people did: who, what, on what, why, and how it went", answer: list[graph.Action]{}, query: []string{"cursor"}},
 	{method: "GET", path: "/api/health", what: "The parts; 503 when one is down", answer: map[string]any{}},
 	{method: "GET", path: "/api/openapi.json", what: "This description", answer: map[string]any{}},
+	{method: "GET", path: "/api/deadletters", what: "Messages that Service Bus gave up", answer: list[Letter]{}},
+	{method: "POST", path: "/api/deadletters/{queue}/replay", what: "Send the dead letters of a queue again", answer: map[string]string{}},
 	{method: "POST", path: "/api/parked/{id}/replay", what: "Send a parked message again", answer: map[string]string{}},
 	{method: "POST", path: "/api/resync", what: "Begin a full run now", answer: map[string]string{}},
 	{method: "POST", path: "/api/plan", what: "What a policy would change, without doing it", answer: Plan{}, query: []string{"name", "most"}, takes: "application/yaml"},

@@ -22,6 +22,7 @@ type endpoint struct {
 // what a POST does is written to the list of actions.
 func (a *API) routes() []endpoint {
 	id := func(r *http.Request) string { return r.PathValue("id") }
+	queue := func(r *http.Request) string { return r.PathValue("queue") }
 	all := func(*http.Request) string { return "everything" }
 	return []endpoint{
 		{method: "GET", path: "/api/findings", role: Reader, answer: a.findings},
@@ -40,10 +41,12 @@ func (a *API) routes() []endpoint {
 		{method: "GET", path: "/api/coverage", role: Reader, answer: a.coverage},
 		{method: "GET", path: "/api/runs", role: Reader, answer: a.runs},
 		{method: "GET", path: "/api/parked", role: Reader, answer: a.parked},
+		{method: "GET", path: "/api/deadletters", role: Reader, answer: a.deadLetters},
 		{method: "GET", path: "/api/actions", role: Reader, answer: a.actions},
 		{method: "GET", path: "/api/openapi.json", role: Reader, file: describe},
 		{method: "GET", path: "/api/health", file: a.health},
 		{method: "POST", path: "/api/parked/{id}/replay", role: Operator, answer: a.replay, subject: id},
+		{method: "POST", path: "/api/deadletters/{queue}/replay", role: Operator, answer: a.replayDead, subject: queue},
 		{method: "POST", path: "/api/resync", role: Operator, answer: a.resync, subject: all},
 		{method: "POST", path: "/api/plan", role: Operator, answer: a.plan, subject: all},
 		{method: "POST", path: "/api/findings/{id}/issue", role: Operator, answer: a.issue, subject: id},

@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
@@ -42,6 +43,8 @@ type Store struct {
 	options Options
 	log     *slog.Logger
 	charge  atomic.Uint64 // the bits of a float64
+	refused atomic.Int64  // requests over the throughput
+	last    atomic.Int64  // when the last of them was, in nanoseconds of Unix
 
 	mu   sync.Mutex // guards link
 	link *link
@@ -143,8 +146,18 @@ func (m meter) Do(r *policy.Request) (*http.Response, error) {
 		if units, err := strconv.ParseFloat(answer.Header.Get("x-ms-request-charge"), 64); err == nil {
 			m.spend(units)
 		}
+		if answer.StatusCode == http.StatusTooManyRequests {
+			m.refused.Add(1)
+			m.last.Store(time.Now().UnixNano())
+		}
 	}
 	return answer, err
+}
+
+// Throttled counts the requests that were refused because the throughput was used up, since the store was opened, and
+// tells when the last was.
+func (s *Store) Throttled() (n int64, last time.Time) {
+	return s.refused.Load(), time.Unix(0, s.last.Load()).UTC()
 }
 
 func (s *Store) spend(units float64) {

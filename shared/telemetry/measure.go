@@ -21,6 +21,7 @@ type instruments struct {
 	requests  metric.Int64Counter     // to an outside system, by status
 	answers   metric.Int64Counter     // to callers, by function and status
 	quotas    quotas
+	outside   outside
 }
 
 // buckets reach from a point read to an outage of a day.

@@ -221,3 +221,31 @@ func TestPagesBeginTraces(t *testing.T) {
 		t.Errorf("traces %q and %q", out[0].Trace, out[1].Trace)
 	}
 }
+
+func TestOutsideSaysWhoDoesNotServe(t *testing.T) {
+	w := open(t, 0, "")
+	status := http.StatusTooManyRequests
+	hub := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, _ *http.Request) { rw.WriteHeader(status) }))
+	client := &http.Client{Transport: w.Transport("azure", http.DefaultTransport)}
+	for _, c := range []struct {
+		status int
+		want   string
+	}{{200, "ok"}, {429, "answers 429"}, {503, "answers 503"}, {404, "ok"}} {
+		status = c.status
+		answer, err := client.Get(hub.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+		if got := w.Outside()["azure"]; !strings.HasPrefix(got, c.want) {
+			t.Errorf("after %d: %q, want %q", c.status, got, c.want)
+		}
+	}
+	hub.Close()
+	if _, err := client.Get(hub.URL); err == nil {
+		t.Error("a closed server answers")
+	}
+	if got := w.Outside()["azure"]; !strings.HasPrefix(got, "does not answer since ") {
+		t.Errorf("got %q", got)
+	}
+}

@@ -3,6 +3,7 @@ package cosmosdb
 import (
 	"encoding/json"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"strconv"
 	"strings"
@@ -18,6 +19,7 @@ type Fault struct {
 	Count        int    `json:"count,omitempty"`        // how many requests it meets; 0 = 1, -1 = all until it is cleared
 	RetryAfterMS int    `json:"retryAfterMs,omitempty"` // x-ms-retry-after-ms
 	DelayMS      int    `json:"delayMs,omitempty"`      // waits before it answers: a slow page
+	Percent      int    `json:"percent,omitempty"`      // how many of the matching requests it meets; 0 = all
 	Match        string `json:"match,omitempty"`        // the operation (read, query, …), the method, or a part of the path; "" = every request
 	After        bool   `json:"after,omitempty"`        // the request is carried out, only its answer is lost
 }
@@ -34,6 +36,9 @@ func (f *faults) take(operation, method, path string) (Fault, bool) {
 	for i := range f.list {
 		m := f.list[i].Match
 		if m != "" && m != operation && !strings.EqualFold(m, method) && !strings.Contains(path, m) {
+			continue
+		}
+		if p := f.list[i].Percent; p > 0 && rand.IntN(100) >= p {
 			continue
 		}
 		hit := f.list[i]
@@ -110,8 +115,8 @@ func (f *faults) add(r *http.Request) (*reply, error) {
 	if err := d.Decode(&fault); err != nil {
 		return nil, badRequest("the fault cannot be read: %v", err)
 	}
-	if fault.Status != 0 && (fault.Status < 400 || fault.Status > 599) || fault.Count < -1 || fault.DelayMS < 0 || fault.DelayMS > 600_000 {
-		return nil, badRequest("status is 400 to 599, count at least -1, delayMs at most 600000")
+	if fault.Status != 0 && (fault.Status < 400 || fault.Status > 599) || fault.Count < -1 || fault.DelayMS < 0 || fault.DelayMS > 600_000 || fault.Percent < 0 || fault.Percent > 100 {
+		return nil, badRequest("status is 400 to 599, count at least -1, delayMs at most 600000, percent 0 to 100")
 	}
 	if fault.Count == 0 {
 		fault.Count = 1
