@@ -16,6 +16,8 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
 	"github.com/google/uuid"
+
+	"throughline/infra/local/servicebus"
 )
 
 // drill is one running whole that faults are tried on.
@@ -227,7 +229,7 @@ func (d *drill) storm() {
 
 // poison puts what is no event into a queue, between messages that are.
 func (d *drill) poison() {
-	text := fmt.Sprintf("Endpoint=sb://127.0.0.1:%d;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=x;UseDevelopmentEmulator=true", d.ports["servicebus"])
+	text := fmt.Sprintf("Endpoint=sb://127.0.0.1:%d;SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=%s;UseDevelopmentEmulator=true", d.ports["servicebus"], servicebus.Secret)
 	client, err := azservicebus.NewClientFromConnectionString(text, nil)
 	if err != nil {
 		d.t.Fatal(err)
