@@ -42,6 +42,9 @@ func (h *house) pingStore(ctx context.Context) error {
 	if err := h.store.Ping(ctx); err != nil {
 		return err
 	}
+	if at, err := h.store.Trouble(); err != nil && time.Since(at) < recent {
+		return fmt.Errorf("writing failed at %s: %w", at.Format(time.RFC3339), err)
+	}
 	if n, last := h.store.Throttled(); n > 0 && time.Since(last) < recent {
 		return fmt.Errorf("%w: %d requests were refused (429), the last at %s", errThrottled, n, last.Format(time.RFC3339))
 	}

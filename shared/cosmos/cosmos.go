@@ -44,6 +44,7 @@ type Store struct {
 	log     *slog.Logger
 	charge  atomic.Uint64 // the bits of a float64
 	refused atomic.Int64  // requests over the throughput
+	trouble [2]trouble    // by effect
 	last    atomic.Int64  // when the last of them was, in nanoseconds of Unix
 
 	mu   sync.Mutex // guards link

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -49,6 +50,39 @@ const retryWith = 449
 // and for reads 408 and 410) is done again until the context or the patience ends; then its error comes back. The answers
 // of the contract come back as graph.ErrNotFound and graph.ErrStale.
 func (s *Store) try(ctx context.Context, c graph.Container, e effect, do func(*azcosmos.ContainerClient) error) error {
+	err := s.tries(ctx, c, e, do)
+	s.trouble[e].note(err)
+	return err
+}
+
+// trouble is the last failure of one effect, until it works again.
+type trouble struct {
+	mu  sync.Mutex
+	err error
+	at  time.Time
+}
+
+func (t *trouble) note(err error) {
+	if errors.Is(err, context.Canceled) {
+		return // the caller left, which says nothing of the store
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if errors.Is(err, graph.ErrNotFound) || errors.Is(err, graph.ErrStale) {
+		err = nil
+	}
+	t.err, t.at = err, time.Now()
+}
+
+// Trouble is when a write last failed, and why; nil once a write has worked again, or when none was tried.
+func (s *Store) Trouble() (time.Time, error) {
+	t := &s.trouble[writing]
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.at.UTC(), t.err
+}
+
+func (s *Store) tries(ctx context.Context, c graph.Container, e effect, do func(*azcosmos.ContainerClient) error) error {
 	end := time.Now().Add(patience)
 	if d, ok := ctx.Deadline(); ok && d.Before(end) {
 		end = d
