@@ -50,6 +50,7 @@ var containers = [
       '/data/waiting/?'
       '/data/at/?'
       '/data/by/?'
+      '/data/left/[]/?'
     ]
   }
 ]

@@ -154,6 +154,7 @@ func TestPage(t *testing.T) {
 // TestPageCommands: files, make targets, options of the script and parameters of commands exist.
 func TestPageCommands(t *testing.T) {
 	page := read(t, "infra/README.md")
+	page = strings.Replace(page, section(t, page, "Events from clusters and CI"), "", 1) // of other people's files and fields
 	for _, name := range all("((?:infra|\\.github)/[\\w./-]*\\w)", page) {
 		if _, err := os.Stat(filepath.Join(root, name)); err != nil {
 			t.Errorf("%s is named and not there", name)

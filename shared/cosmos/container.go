@@ -35,7 +35,7 @@ func IndexedPaths(c graph.Container) []string {
 		return []string{"/kind/?", "/data/rank/?", "/data/byDue/?", "/data/byAge/?", "/data/state/?", "/data/tier/?", "/data/kind/?", "/data/repository/?", "/data/risks/[]/?",
 			"/data/unmapped/?", "/data/status/?", "/data/title/?", "/data/cves/[]/?"}
 	case graph.StateContainer:
-		return []string{"/kind/?", "/data/path/?", "/data/waiting/?", "/data/at/?", "/data/by/?"}
+		return []string{"/kind/?", "/data/path/?", "/data/waiting/?", "/data/at/?", "/data/by/?", "/data/left/[]/?"}
 	}
 	return nil
 }
