@@ -59,6 +59,9 @@ func (a *API) issue(r *http.Request) (any, error) {
 // approve notes who asked. A second click changes nothing.
 func (a *API) approve(old graph.Versioned[graph.Remediation], f graph.Finding, who string) (graph.Remediation, bool, error) {
 	m := old.Value
+	if m.Issue != nil && m.Issue.Deleted { // somebody deleted it, and now somebody wants one again
+		m.Issue, m.Intent, m.Applied, m.Approved = nil, nil, "", false
+	}
 	if m.Approved {
 		return m, false, nil
 	}

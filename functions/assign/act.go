@@ -167,9 +167,9 @@ func (c *work) send(ctx context.Context, a action, p plan, e graph.IssueEdit, af
 	if err := c.intend(ctx, a, p.hash, c.remediation.Intent); err != nil {
 		return err
 	}
-	issue, err := c.Tracker.EditIssue(ctx, c.repository, c.remediation.Issue.Number, e)
+	issue, err := c.Tracker.EditIssue(ctx, c.home, c.remediation.Issue.Number, e)
 	if err != nil {
-		return fmt.Errorf("%s issue #%d on %s: %w", a, c.remediation.Issue.Number, c.repository.FullName(), err)
+		return fmt.Errorf("%s issue #%d on %s: %w", a, c.remediation.Issue.Number, c.home.FullName(), err)
 	}
 	return c.save(ctx, func(m *graph.Remediation) {
 		tier := m.Tier
@@ -258,7 +258,7 @@ func (c *work) speak(ctx context.Context, what string) error {
 	if err := c.spend(ctx, p, true); err != nil {
 		return err
 	}
-	err := c.Speaker.CommentIssue(ctx, c.repository, c.remediation.Issue.Number, c.comment(what, p))
+	err := c.Speaker.CommentIssue(ctx, c.home, c.remediation.Issue.Number, c.comment(what, p))
 	if final(err) {
 		c.Log.WarnContext(ctx, "GitHub refuses a comment", "remediation", c.remediation.ID, "why", err.Error())
 		return nil
@@ -290,9 +290,9 @@ func (c *work) withdraw(ctx context.Context) error {
 	if m.Issue == nil || m.Issue.State == "closed" || m.Issue.Deleted || c.hold() != "" || c.repository.Archived || c.repository.Deleted {
 		return nil
 	}
-	issue, err := c.Tracker.EditIssue(ctx, c.repository, m.Issue.Number, graph.IssueEdit{State: "closed", StateReason: "not_planned"})
+	issue, err := c.Tracker.EditIssue(ctx, c.home, m.Issue.Number, graph.IssueEdit{State: "closed", StateReason: "not_planned"})
 	if err != nil {
-		return fmt.Errorf("close issue #%d on %s: %w", m.Issue.Number, c.repository.FullName(), err)
+		return fmt.Errorf("close issue #%d on %s: %w", m.Issue.Number, c.home.FullName(), err)
 	}
 	return c.save(ctx, func(m *graph.Remediation) {
 		m.Issue.State, m.Issue.StateReason, m.Issue.UpdatedAt = "closed", "not_planned", issue.UpdatedAt

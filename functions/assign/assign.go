@@ -118,6 +118,7 @@ func (c *work) refused(ctx context.Context, err error) error {
 type work struct {
 	*Stage
 	repository  graph.Repository
+	home        graph.Repository // where the issue is: the repository itself, or where it was transferred to
 	exposure    graph.Exposure
 	findings    []graph.Finding // of this fix, most urgent first
 	remediation graph.Remediation
@@ -154,8 +155,23 @@ func (s *Stage) load(ctx context.Context, due event.Due) (*work, error) {
 	if !remediation.Exists() {
 		c.remediation = graph.Remediation{ID: due.Remediation, Repository: due.Repository, Status: graph.StatusOpen}
 	}
-	return c, err
+	return c, errors.Join(err, c.locate(ctx))
 }
+
+// locate finds the repository that the issue was transferred to.
+func (c *work) locate(ctx context.Context) error {
+	c.home = c.repository
+	i := c.remediation.Issue
+	if i == nil || i.Repository == "" || i.Repository == c.repository.ID {
+		return nil
+	}
+	home, err := graph.Get[graph.Repository](ctx, c.Store, graph.RepositoryKey(i.Repository))
+	c.home = home.Value
+	return err
+}
+
+// public tells whether everybody can read the issue.
+func (c *work) public() bool { return c.repository.Public() || c.home.Public() }
 
 // settle takes the findings in, and acts when the issue does not show what it should.
 func (c *work) settle(ctx context.Context) error {

@@ -70,7 +70,7 @@ func (c *work) subject(f graph.Finding) string {
 		return fmt.Sprintf("Update %s to %s", f.Alert.Dependency.Package, f.Alert.Dependency.FixedIn)
 	case f.Alert.Dependency != nil:
 		return "Vulnerable dependency " + f.Alert.Dependency.Package
-	case c.repository.Public():
+	case c.public():
 		return fmt.Sprintf("Handle %s alert %d", kindName(f.Kind), f.Alert.Number)
 	case f.Alert.Secret != nil:
 		return fmt.Sprintf("Revoke the exposed %s (alert %d)", nonEmpty(f.Alert.Secret.TypeName, f.Alert.Secret.Type), f.Alert.Number)
@@ -141,7 +141,7 @@ func (c *work) runs(b *strings.Builder, fs []graph.Finding) {
 		fmt.Fprint(b, "No workload was seen that runs an image of this repository.\n\n")
 	case top.Running != graph.Yes:
 		fmt.Fprint(b, "It is not known whether an image of this repository runs anywhere.\n\n")
-	case c.repository.Public():
+	case c.public():
 		fmt.Fprint(b, "An image of this repository runs in production. The repository is public, so the workloads are not named here.\n\n")
 	default:
 		c.table(b, top)
@@ -216,7 +216,7 @@ func (c *work) reasons(b *strings.Builder, fs []graph.Finding, p plan) {
 	if d := decisionOf(fs[0]); d.Tier != d.Published {
 		fmt.Fprintf(b, "- computed %s today; a drop shows only after quiet days\n", code(string(d.Tier)))
 	}
-	if c.repository.Public() {
+	if c.public() {
 		fmt.Fprint(b, "- the facts behind it are in Throughline: this repository is public\n\n")
 		return
 	}
@@ -283,7 +283,7 @@ func (c *work) fix(b *strings.Builder, fs []graph.Finding) {
 		fmt.Fprintf(b, "Build the image with %s %s or newer and deploy it.\n\n", code(f.Runtime.Software), code(f.Runtime.FixedIn))
 	case f.Alert != nil && f.Alert.Dependency != nil && f.Alert.Dependency.FixedIn != "":
 		fmt.Fprintf(b, "Update %s in %s to %s or newer, build the image and deploy it.\n\n", code(f.Alert.Dependency.Package), code(f.Alert.Dependency.Manifest), code(f.Alert.Dependency.FixedIn))
-	case f.Alert != nil && f.Alert.Code != nil && !c.repository.Public():
+	case f.Alert != nil && f.Alert.Code != nil && !c.public():
 		fmt.Fprintf(b, "Rule %s of %s, at %s. The alert explains the flaw.\n\n", code(f.Alert.Code.Rule), code(f.Alert.Code.Tool), code(fmt.Sprintf("%s:%d", f.Alert.Code.Path, f.Alert.Code.Line)))
 	case f.Alert != nil && f.Alert.Code != nil:
 		fmt.Fprint(b, "The alert explains the flaw and names the place.\n\n")

@@ -42,7 +42,7 @@ func (c *work) origins(ctx context.Context) error {
 
 // chain shows the way from the source through the pipeline and the image to what runs, with the evidence for it.
 func (c *work) chain(fs []graph.Finding) string {
-	if c.repository.Public() || decisionOf(fs[0]).Running != graph.Yes {
+	if c.public() || decisionOf(fs[0]).Running != graph.Yes {
 		return ""
 	}
 	var b strings.Builder
@@ -113,7 +113,7 @@ func (c *work) vulnerabilities(b *strings.Builder, fs []graph.Finding) {
 		if i == 2*maxRows {
 			break
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", code(v.id), code(nonEmpty(v.severity, "unknown")), c.alertsOf(v), yesNo(v.running && !c.repository.Public()))
+		fmt.Fprintf(b, "| %s | %s | %s | %s |\n", code(v.id), code(nonEmpty(v.severity, "unknown")), c.alertsOf(v), yesNo(v.running && !c.public()))
 	}
 	if more := len(all) - 2*maxRows; more > 0 {
 		fmt.Fprintf(b, "\n… and %d more vulnerabilities.\n", more)

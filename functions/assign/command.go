@@ -91,7 +91,7 @@ func (c *work) reply(ctx context.Context, command graph.Command) error {
 	if err := c.spend(ctx, c.plan(), true); err != nil {
 		return err
 	}
-	err := c.Speaker.CommentIssue(ctx, c.repository, command.Issue, fmt.Sprintf("%s asked: %s\n\n%s.\n", code(command.Actor), code(command.Text), sentence(command.Answer)))
+	err := c.Speaker.CommentIssue(ctx, c.home, command.Issue, fmt.Sprintf("%s asked: %s\n\n%s.\n", code(command.Actor), code(command.Text), sentence(command.Answer)))
 	if final(err) {
 		c.Log.WarnContext(ctx, "GitHub refuses a comment", "remediation", c.remediation.ID, "why", err.Error())
 		return nil

@@ -361,3 +361,51 @@ func TestRuntimeFindingEndsWithItsImage(t *testing.T) {
 	b.handle(f.Remediation)
 	b.wants(f.Remediation, graph.StatusReopened, "open")
 }
+
+// TestTransferredIssueIsFollowed lets an issue go to another repository: it is edited and closed there, and nothing of the
+// running system is told when everybody can read it there.
+func TestTransferredIssueIsFollowed(t *testing.T) {
+	b := newBench(t)
+	b.repository(nil)
+	b.runs(map[int]int{1: 1})
+	f := b.finds(nil)
+	b.handle(f.Remediation)
+	other := graph.Repository{ID: graph.NewRepositoryID("github", 99), Org: "github-org-1", Owner: "shop", Name: "tracker", Visibility: "public", URL: "https://github.com/shop/tracker", Installation: 7}
+	put(b, graph.RepositoryKey(other.ID), graph.KindRepository, other)
+	moved := *b.hub.issues[repositoryID][0]
+	moved.Repository = other.ID
+	b.hub.issues[other.ID] = []*graph.Issue{{}, {}, &moved}
+	b.change(f.Remediation, func(m *graph.Remediation) {
+		m.Issue.Repository, m.Issue.Number, m.Applied = other.ID, 3, ""
+	})
+	b.handle(f.Remediation)
+	if strings.Contains(moved.Body, "pod-1") || !strings.Contains(moved.Body, "The repository is public") {
+		t.Errorf("the issue in a public repository names what runs:\n%s", moved.Body)
+	}
+	b.finds(fixed(b.now))
+	b.hub.head = 1
+	b.runs(map[int]int{1: 2})
+	b.now = b.now.Add(time.Hour)
+	b.handle(f.Remediation)
+	if moved.State != "closed" {
+		t.Errorf("the issue is %s where it was transferred to", moved.State)
+	}
+	if n := len(b.hub.issues[repositoryID]); n != 1 || b.hub.issues[repositoryID][0].State != "open" {
+		t.Errorf("%d issues in the repository of origin, and the old place was written to", n)
+	}
+}
+
+// TestDeletedIssueStaysDeleted opens nothing again by itself.
+func TestDeletedIssueStaysDeleted(t *testing.T) {
+	b := newBench(t)
+	b.repository(nil)
+	b.runs(map[int]int{1: 1})
+	f := b.finds(nil)
+	b.handle(f.Remediation)
+	b.change(f.Remediation, func(m *graph.Remediation) { m.Issue.Deleted, m.Applied = true, "" })
+	calls := b.hub.calls["create"] + b.hub.calls["edit"]
+	b.handle(f.Remediation)
+	if now := b.hub.calls["create"] + b.hub.calls["edit"]; now != calls {
+		t.Errorf("%d calls after a person deleted the issue", now-calls)
+	}
+}

@@ -265,3 +265,11 @@ func (b *bench) person(id graph.RemediationID, change func(*graph.Issue)) {
 		b.t.Fatal(err)
 	}
 }
+
+// change alters the stored remediation, as correlate does.
+func (b *bench) change(id graph.RemediationID, alter func(*graph.Remediation)) {
+	b.t.Helper()
+	m := b.remediation(id)
+	alter(&m)
+	put(b, graph.RemediationKey(repositoryID, id), graph.KindRemediation, m)
+}

@@ -233,7 +233,9 @@ func (c *work) hold() string {
 		return "observe mode: decided and shown, nothing is written outside"
 	case mode == Approve && !c.remediation.Approved && c.remediation.Issue == nil:
 		return "waits for a person to approve it"
-	case c.repository.IssuesOff:
+	case c.home.ID != c.repository.ID && (c.home.ID == "" || c.home.Deleted || c.home.Archived):
+		return "its issue was transferred to a repository that cannot be written to"
+	case c.home.IssuesOff:
 		return "issues are switched off in the repository"
 	}
 	return ""

@@ -319,7 +319,7 @@ func (c *work) evidenceText(p plan) string {
 		fmt.Fprint(&b, "- the alert was closed as revoked; where the code runs does not matter\n")
 	case p.proof.Total == 0:
 		fmt.Fprint(&b, "- the inventory is complete and nothing runs an image of this repository\n")
-	case c.repository.Public():
+	case c.public():
 		fmt.Fprint(&b, "- every running image of this repository is built from a commit with the fix\n")
 	default:
 		fmt.Fprintf(&b, "- %d of %d workloads run it, and nothing without it was seen since %s\n", p.proof.Running, p.proof.Total, p.proof.CleanSince.UTC().Format("2 January 2006 15:04 UTC"))

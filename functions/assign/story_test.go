@@ -43,6 +43,7 @@ func scene(t *testing.T, kind graph.AlertKind, public bool, w words) *work {
 	}
 	c := &work{Stage: &Stage{Mode: Auto, Marker: Marker{Key: []byte("0123456789abcdef")}, Log: slog.New(slog.DiscardHandler)}, policy: decision.DefaultPolicy(), now: noon}
 	c.repository = graph.Repository{ID: repositoryID, Org: "github-org-1", Owner: "shop", Name: "api", Visibility: visibility, URL: "https://github.com/shop/api", DefaultBranch: "main"}
+	c.home = c.repository
 	place := graph.ExposedWorkload{ID: "w-1", Path: "/subscriptions/s-1/x", Name: w.of("payments-api"), Kind: w.of("Pod"), Cluster: w.of("aks-prod"), Owner: w.of("team payments"), Digests: []graph.Digest{digest}}
 	c.exposure = graph.Exposure{Repository: repositoryID, Org: "github-org-1", FullName: "shop/api", Public: public, Images: true, Inventory: true, Workloads: []graph.ExposedWorkload{place},
 		Artifacts: []graph.ExposedArtifact{{Digest: digest, Name: w.of("acr.example/shop/api"), Method: graph.AttestationRecord, Commit: commit}}}

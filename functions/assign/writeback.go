@@ -81,7 +81,7 @@ func (c *work) govern(ctx context.Context, p plan) error {
 	if err != nil || len(behind) == 0 {
 		return err
 	}
-	t := Ticket{Owner: c.mail(p), Due: m.DueAt, Number: m.Issue.Number, URL: m.Issue.URL, Status: string(m.Status)}
+	t := Ticket{Owner: c.mail(p), Due: m.DueAt, Number: m.Issue.Number, URL: m.Issue.URL, Status: ticketStatus(m)}
 	hash := graph.Version(t, behind)
 	if m.Governed == hash {
 		return nil
@@ -97,6 +97,14 @@ func (c *work) govern(ctx context.Context, p plan) error {
 		}
 	}
 	return c.save(ctx, func(m *graph.Remediation) { m.Governed = hash })
+}
+
+// ticketStatus is how the fix stands, and that a person closed the issue before it was mended.
+func ticketStatus(m graph.Remediation) string {
+	if m.Issue.State == "closed" && m.Closed != nil && m.Closed.By != own {
+		return "issue closed, " + string(m.Status)
+	}
+	return string(m.Status)
 }
 
 // assessments are those behind the issue: of its own runtime findings, and of those that match its alerts.

@@ -13,16 +13,37 @@ func (t *tie) issue(ctx context.Context, i graph.Issue) error {
 	if err != nil || !found {
 		return err
 	}
+	if err := t.forward(ctx, m, i.Moved); err != nil {
+		return err
+	}
 	next, changed, err := graph.Update(ctx, t.Store, graph.RemediationKey(m.Repository, m.ID), graph.KindRemediation, func(old graph.Versioned[graph.Remediation]) (graph.Remediation, bool, error) {
 		return mergeIssue(old.Value, i)
 	})
-	if err != nil || !changed {
+	if err != nil {
 		return err
 	}
-	for _, f := range next.Findings {
-		t.lag(next.Repository, f)
+	if changed || !i.Own { // a crash after the write must not lose what a person did
+		t.lagRemediation(next)
 	}
 	return nil
+}
+
+// lagRemediation notes a remediation whose issue or pull request moved: assign carries it on, to Defender for Cloud too.
+func (t *tie) lagRemediation(m graph.Remediation) {
+	l := t.lagOf(m.Repository)
+	l.Remediations = union(l.Remediations, m.ID)
+}
+
+// forward leaves word at the new place of a transferred issue whose it is, before the issue is said to be there.
+func (t *tie) forward(ctx context.Context, m graph.Remediation, to *graph.IssuePlace) error {
+	if to == nil {
+		return nil
+	}
+	_, _, err := graph.Update(ctx, t.Store, graph.ForwardingKey(to.Repository, to.Number), graph.KindForwarding, func(old graph.Versioned[graph.Forwarding]) (graph.Forwarding, bool, error) {
+		next := graph.Forwarding{Repository: m.Repository, Remediation: m.ID}
+		return next, !old.Exists() || old.Value != next, nil
+	})
+	return err
 }
 
 // mergeIssue takes over the newer state of the issue and writes a line for each change that a person made.
@@ -35,6 +56,9 @@ func mergeIssue(m graph.Remediation, i graph.Issue) (graph.Remediation, bool, er
 	now.State, now.StateReason, now.Assignees, now.Labels = i.State, i.StateReason, i.Assignees, i.Labels
 	now.Deleted, now.Actor, now.Own = i.Deleted, i.Actor, i.Own
 	now.UpdatedAt = i.UpdatedAt
+	if i.Moved != nil {
+		now.Repository, now.Number, now.URL = i.Moved.Repository, i.Moved.Number, i.Moved.URL
+	}
 	unmoved := now
 	unmoved.UpdatedAt, unmoved.Actor, unmoved.Own = was.UpdatedAt, was.Actor, was.Own
 	if same(unmoved, was) {
@@ -54,6 +78,8 @@ func changeOf(was, now graph.Issue) string {
 	switch {
 	case now.Deleted && !was.Deleted:
 		return "issue deleted"
+	case now.Repository != was.Repository || now.Number != was.Number:
+		return fmt.Sprintf("issue transferred, now %s", now.URL)
 	case now.State != was.State && now.State == "closed":
 		return "issue closed as " + now.StateReason
 	case now.State != was.State:
@@ -81,10 +107,26 @@ func statusOf(m graph.Remediation) graph.Status {
 func (t *tie) remediationOf(ctx context.Context, r graph.RepositoryID, number int) (graph.Remediation, bool, error) {
 	found, err := graph.ListAll[graph.Remediation](ctx, t.Store, graph.Query{Container: graph.GraphContainer, Partition: graph.RepositoryPartition(r),
 		Kind: graph.KindRemediation, Where: []graph.Where{{Field: "issue.number", Op: graph.Equal, Value: number}}})
-	if err != nil || len(found) == 0 {
+	if err != nil {
 		return graph.Remediation{}, false, err
 	}
-	return found[0], true, nil
+	for _, m := range found {
+		if m.Issue.Repository == "" || m.Issue.Repository == r { // an issue that was transferred has the number of its new place
+			return m, true, nil
+		}
+	}
+	return t.forwarded(ctx, r, number)
+}
+
+// forwarded finds the remediation of an issue that was transferred here.
+func (t *tie) forwarded(ctx context.Context, r graph.RepositoryID, number int) (graph.Remediation, bool, error) {
+	to, err := graph.Get[graph.Forwarding](ctx, t.Store, graph.ForwardingKey(r, number))
+	if err != nil || !to.Exists() {
+		return graph.Remediation{}, false, err
+	}
+	m, err := graph.Get[graph.Remediation](ctx, t.Store, graph.RemediationKey(to.Value.Repository, to.Value.Remediation))
+	here := m.Exists() && m.Value.Issue != nil && m.Value.Issue.Repository == r && m.Value.Issue.Number == number
+	return m.Value, here, err
 }
 
 // command hands a command to the remediation that the issue belongs to. Until it is answered, hearing it again reports it
@@ -116,17 +158,13 @@ func (t *tie) pullRequest(ctx context.Context, p graph.PullRequest) error {
 		if !found {
 			continue
 		}
-		next, changed, err := graph.Update(ctx, t.Store, graph.RemediationKey(m.Repository, m.ID), graph.KindRemediation, func(old graph.Versioned[graph.Remediation]) (graph.Remediation, bool, error) {
+		next, _, err := graph.Update(ctx, t.Store, graph.RemediationKey(m.Repository, m.ID), graph.KindRemediation, func(old graph.Versioned[graph.Remediation]) (graph.Remediation, bool, error) {
 			return mergePullRequest(old.Value, p)
 		})
 		if err != nil {
 			return err
 		}
-		if changed {
-			for _, f := range next.Findings {
-				t.lag(next.Repository, f)
-			}
-		}
+		t.lagRemediation(next)
 	}
 	return nil
 }

@@ -57,7 +57,7 @@ func (r *round) lags(f graph.Finding, m *graph.Remediation) bool {
 	return ended || m.Seen[f.ID] != versionIn(f) || m.Unsettled()
 }
 
-// bereaved passes on remediations that lost a finding to another repository.
+// bereaved passes on remediations that lost a finding to another repository, or whose issue moved.
 func (r *round) bereaved(ctx context.Context, ids []graph.RemediationID) error {
 	for _, id := range ids {
 		m, err := graph.Get[graph.Remediation](ctx, r.Store, graph.RemediationKey(r.exposure.Repository, id))

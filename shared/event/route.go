@@ -50,7 +50,7 @@ type Lag struct {
 	Repository graph.RepositoryID `json:"repository"`
 	Findings   []graph.FindingID  `json:"findings,omitempty"`
 	Exposure   bool               `json:"exposure,omitempty"`
-	// Remediations lost a finding to another repository, or a person wrote to us on their issue.
+	// Remediations lost a finding to another repository, or somebody did something to their issue or pull request.
 	Remediations []graph.RemediationID `json:"remediations,omitempty"`
 	Cursor       string                `json:"cursor,omitempty"`
 	// Feeds tells that a public feed has changed: look at the editions in force before deciding.

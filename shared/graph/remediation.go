@@ -1,6 +1,9 @@
 package graph
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Status is where a remediation stands.
 type Status string
@@ -85,6 +88,29 @@ type Issue struct {
 	Deleted     bool         `json:"deleted,omitempty"`
 	Body        string       `json:"-"`
 	UpdatedAt   time.Time    `json:"updatedAt,omitzero"`
+	// Moved is where the issue was transferred to, in the observation of its transfer.
+	Moved *IssuePlace `json:"moved,omitempty"`
+}
+
+// IssuePlace names an issue by where it is.
+type IssuePlace struct {
+	Repository RepositoryID `json:"repository"`
+	Number     int          `json:"number"`
+	URL        string       `json:"url,omitempty"`
+}
+
+// KindForwarding is the kind of forwardings.
+const KindForwarding Kind = "forwarding"
+
+// Forwarding leads from where an issue was transferred to back to its remediation.
+type Forwarding struct {
+	Repository  RepositoryID  `json:"repository"`
+	Remediation RemediationID `json:"remediation"`
+}
+
+// ForwardingKey is where the forwarding of a transferred issue is kept.
+func ForwardingKey(r RepositoryID, number int) Key {
+	return StateKey("forwarding", string(r)+"-"+strconv.Itoa(number))
 }
 
 // Intent is an action that may or may not have happened yet.

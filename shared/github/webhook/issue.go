@@ -23,16 +23,13 @@ func sayIssue(p *payload, r *Result) {
 	}
 	noun := p.issue.Noun(id)
 	noun.Actor, noun.Own = p.sender.Login, p.decoder.echo(p.sender, *p.issue)
-	noun.Deleted = p.action == "deleted" || p.action == "transferred"
+	noun.Deleted = p.action == "deleted" || p.action == "transferred" && p.moved == nil
+	if p.action == "transferred" && p.moved != nil {
+		if next := p.moved.repository.Identity(p.decoder.Host); next.Valid() && p.moved.issue.Number > 0 {
+			noun.Moved = &graph.IssuePlace{Repository: next, Number: p.moved.issue.Number, URL: p.moved.issue.URL}
+		}
+	}
 	r.Observation.Issues = append(r.Observation.Issues, noun)
-	if p.moved == nil || p.action != "transferred" {
-		return
-	}
-	if next := p.moved.repository.Identity(p.decoder.Host); next.Valid() && p.moved.issue.Number > 0 {
-		went := p.moved.issue.Noun(next)
-		went.Actor, went.Own = noun.Actor, noun.Own
-		r.Observation.Issues = append(r.Observation.Issues, went)
-	}
 }
 
 // sayComment observes a command: a new comment of a person on an issue of ours whose first line begins with the prefix. An
