@@ -150,6 +150,9 @@ func drawTrend(t table, c paint) ([]byte, error) {
 	o.Legend.SeriesNames = []string{"open", "verified since then"}
 	o.XAxis.Labels = t.names()
 	o.XAxis.LabelCount = 5
+	if c.narrow {
+		o.XAxis.LabelCount = 3
+	}
 	o.ValueFormatter = whole
 	p := c.painter()
 	return drawn(p, p.LineChart(o))
