@@ -14,6 +14,7 @@ var parts = []string{"servicebus", "cosmosdb", "demo", "functionapp"}
 // options are the flags of the command; they are part of the project's contract.
 type options struct {
 	once, json, demo   bool
+	walkthrough        bool
 	seed               int64
 	estate, data, only string
 	pack, arch         string
@@ -28,6 +29,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	f := flag.NewFlagSet("local", flag.ContinueOnError)
 	f.SetOutput(out)
 	f.BoolVar(&o.once, "once", false, "play the demo, wait until the queues are empty, print the summary, and stop")
+	f.BoolVar(&o.walkthrough, "walkthrough", false, "after the demo, follow one finding from the pod to the closed issue")
 	f.BoolVar(&o.json, "json", false, "print the summary as one JSON object on the last line")
 	f.BoolVar(&o.demo, "demo", true, "the demo organisation; false: the real world, with GITHUB_* and AZURE_* set")
 	f.Int64Var(&o.seed, "seed", 1, "which demo estate")
@@ -58,6 +60,8 @@ func (o *options) check(rest []string) error {
 		return fmt.Errorf("-arch: %q is not one of amd64, arm64", o.arch)
 	case o.once && !o.demo:
 		return fmt.Errorf("-once plays the demo: it does not go with -demo=false")
+	case o.walkthrough && (!o.demo || o.estate != "small" || o.seed != 1 || o.only != ""):
+		return fmt.Errorf("-walkthrough follows the small demo of seed 1: it goes with neither -demo=false nor -estate large, another -seed or -only")
 	}
 	o.chosen = parts
 	if o.only != "" {

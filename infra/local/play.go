@@ -53,6 +53,9 @@ func (s *stage) once(ctx context.Context) error {
 	if err := s.table(ctx, os.Stdout); err != nil {
 		return err
 	}
+	if err := s.walk(ctx); err != nil {
+		return err
+	}
 	if err := s.print(sum); err != nil {
 		return err
 	}
@@ -139,7 +142,23 @@ func (s *stage) summary(ctx context.Context) (summary, error) {
 	return sum, nil
 }
 
+// ask asks the handler, which may have just been started again.
 func (s *stage) ask(ctx context.Context, path string, into any) error {
+	const tries = 20
+	for n := 1; ; n++ {
+		err := s.askOnce(ctx, path, into)
+		if err == nil || n == tries {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(250 * time.Millisecond):
+		}
+	}
+}
+
+func (s *stage) askOnce(ctx context.Context, path string, into any) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+address(s.functions)+path, nil)
 	if err != nil {
 		return err
@@ -284,6 +303,9 @@ func (s *stage) keep(ctx context.Context) error {
 		return err
 	}
 	if err := s.print(sum); err != nil {
+		return err
+	}
+	if err := s.walk(ctx); err != nil {
 		return err
 	}
 	fmt.Printf("\nDashboard  http://%s/   Ctrl-C stops; started again it goes on.\n", address(s.functions))

@@ -72,6 +72,12 @@ func decimal(s string) float64 {
 	return f
 }
 
+// beyond are weaknesses of language packages that scanners know and no advisory of GitHub's names: what runs may have more
+// wrong with it than its alerts tell.
+var beyond = map[string]Weakness{
+	"Newtonsoft.Json": {CVE: "CVE-2025-90407", Severity: "High", Score: 7.5, Vector: "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:N/I:N/A:H", CWE: "CWE-755", EPSS: 0.0019},
+}
+
 // Weaknesses lists every CVE that any image of any estate may have, once, in a fixed order.
 func Weaknesses() []Weakness {
 	var out []Weakness
@@ -89,6 +95,7 @@ func Weaknesses() []Weakness {
 	}
 	for _, a := range advisories {
 		add(a.Weakness())
+		add(beyond[a.Package])
 	}
 	return out
 }
@@ -151,7 +158,11 @@ func fromAlert(a Alert) Package {
 		return Package{Name: adv.Package, Version: installed(adv), Fixed: adv.Fixed, Category: "Language", Language: adv.Ecosystem, FromAlert: true,
 			Weaknesses: []Weakness{{CVE: adv.GHSA, Severity: title(adv.Severity), Score: adv.Score, Vector: adv.Vector, CWE: adv.CWE}}}
 	}
-	return Package{Name: adv.Package, Version: installed(adv), Fixed: adv.Fixed, Category: "Language", Language: adv.Ecosystem, FromAlert: true, Weaknesses: []Weakness{adv.Weakness()}}
+	p := Package{Name: adv.Package, Version: installed(adv), Fixed: adv.Fixed, Category: "Language", Language: adv.Ecosystem, FromAlert: true, Weaknesses: []Weakness{adv.Weakness()}}
+	if more, known := beyond[adv.Package]; known {
+		p.Weaknesses = append(p.Weaknesses, more)
+	}
+	return p
 }
 
 // installed names a version inside the vulnerable range: the lower bound, or one release before the fix.
