@@ -243,6 +243,7 @@ func TestFormsComeBackToTheirPage(t *testing.T) {
 	for _, c := range []struct{ path, to, site, where string }{
 		{"/api/parked/p1/replay", "/parked", "same-origin", "/parked"},
 		{"/api/parked/p2/replay", "/parked", "same-origin", "/parked"},
+		{"/api/plan?most=100", "/plan", "same-origin", "/plan"},
 		{"/api/parked/p1/replay", "//evil.example", "same-origin", ""},
 		{"/api/parked/p1/replay", "https://evil.example", "same-origin", ""},
 		{"/api/parked/p1/replay", "/parked", "cross-site", ""},
