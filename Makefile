@@ -5,7 +5,7 @@ ARGS ?=
 DIST ?= dist
 ARCH ?= amd64
 
-.PHONY: help run test check unit conformance bench package check-infra deploy plan replay screenshots
+.PHONY: help run test check unit conformance bench fuzz package check-infra deploy plan replay screenshots
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -27,6 +27,9 @@ conformance: ## the Azure SDKs' own live tests against the local Service Bus and
 
 bench: ## benchmarks, as ratios
 	@go test -run '^$$' -bench . -benchtime 1s ./...
+
+fuzz: ## every fuzz target, one after the other (TIME=60s PACKAGES=./infra/local/servicebus/...)
+	@TIME=$(TIME) bash .ci/fuzz $(or $(PACKAGES),./...)
 
 package: ## dist/ as the Functions host wants it, and dist.zip (ARCH=arm64 DIST=dist-arm64 for other hosts)
 	@CGO_ENABLED=0 go run -trimpath -buildvcs=false ./infra/local -package $(DIST) -arch $(ARCH)
