@@ -27,6 +27,7 @@ conformance: ## the Azure SDKs' own live tests against the local Service Bus and
 
 bench: ## benchmarks, as ratios
 	@go test -run '^$$' -bench . -benchtime 1s ./...
+	@go run ./infra/local/bench $(ARGS)
 
 fuzz: ## every fuzz target, one after the other (TIME=60s PACKAGES=./infra/local/servicebus/...)
 	@TIME=$(TIME) bash .ci/fuzz $(or $(PACKAGES),./...)
