@@ -87,6 +87,11 @@ param feedsDir string = ''
 @description('Time between full readings.')
 param resyncInterval string = '6h'
 
+@description('Percent of a scope beyond which a reading retires nothing without a person; 0: no guard.')
+@minValue(0)
+@maxValue(100)
+param retireShare int = 20
+
 @description('When due readings are started, six fields, UTC.')
 param resyncSchedule string = '0 */5 * * * *'
 
@@ -305,6 +310,7 @@ module app 'functionapp.bicep' = {
       OTEL_EXPORTER_OTLP_ENDPOINT: otlpEndpoint
       REGISTRY_MIRRORS: registryMirrors
       RESYNC_INTERVAL: resyncInterval
+      RETIRE_SHARE: string(retireShare)
       RESYNC_SCHEDULE: resyncSchedule
       TRACE_SHARE: traceShare
     }
