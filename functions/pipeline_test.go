@@ -23,6 +23,7 @@ type pipeline struct {
 	said      func(event.Event) // hears every message; nil: nobody does
 	store     graph.Store
 	now       time.Time
+	policy    *decision.Policy
 	tracker   *tracker
 	correlate *correlate.Stage
 	stages    map[string]func(context.Context, event.Event) ([]event.Event, error)
@@ -39,13 +40,14 @@ func newPipelineOver(t testing.TB, store graph.Store) *pipeline {
 	t.Helper()
 	p := &pipeline{t: t, store: store, now: time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC), tracker: &tracker{}, handled: map[string]int{}}
 	clock := func() time.Time { return p.now }
-	policy := decision.DefaultPolicy()
+	p.policy = decision.DefaultPolicy()
+	policy := func() *decision.Policy { return p.policy }
 	log := slog.New(slog.DiscardHandler)
 	p.correlate = &correlate.Stage{Store: p.store, Now: clock, Log: log}
 	p.stages = map[string]func(context.Context, event.Event) ([]event.Event, error){
 		"correlate":  p.correlate.Handle,
-		"prioritize": (&prioritize.Stage{Store: p.store, Policy: func() *decision.Policy { return policy }, Now: clock, Log: log}).Handle,
-		"assign": (&assign.Stage{Store: p.store, Tracker: p.tracker, Policy: func() *decision.Policy { return policy }, Mode: assign.Auto,
+		"prioritize": (&prioritize.Stage{Store: p.store, Policy: policy, Now: clock, Log: log}).Handle,
+		"assign": (&assign.Stage{Store: p.store, Tracker: p.tracker, Policy: policy, Mode: assign.Auto,
 			Marker: assign.Marker{Key: []byte("0123456789abcdef")}, Process: "test", Now: clock, Log: log}).Handle,
 		"collect": func(_ context.Context, e event.Event) ([]event.Event, error) {
 			var c graph.Collection

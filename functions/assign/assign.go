@@ -199,7 +199,14 @@ func (c *work) settle(ctx context.Context) error {
 func (c *work) act(ctx context.Context, p plan) error {
 	switch p.action {
 	case actCreate:
-		return c.create(ctx, p)
+		passed, err := c.pass(ctx, p)
+		if err != nil {
+			return err
+		}
+		if passed {
+			return c.create(ctx, p)
+		}
+		p.held = c.waitsForApproval(p)
 	case actUpdate:
 		return c.update(ctx, p)
 	case actClose:

@@ -183,6 +183,7 @@ func (r *round) decide(ctx context.Context, f graph.Finding) (graph.Finding, boo
 	if f.Based == basis && !(f.State == graph.Open && f.Decision.Aged(r.now)) {
 		return f, false, nil
 	}
+	was := f.Based
 	f.Based = basis
 	if f.State != graph.Open {
 		return f, true, nil
@@ -195,8 +196,11 @@ func (r *round) decide(ctx context.Context, f graph.Finding) (graph.Finding, boo
 		f.Decision = nil
 		return f, true, nil
 	}
+	before := f.Decision
 	f.Decision = &next
 	f.Based = r.basis(f)
+	next.Wants = r.wantsIssue(f)
+	next.Cause = r.cause(before, next, was, f.Based)
 	f.Decision.Based = f.Based
 	return f, true, nil
 }

@@ -80,6 +80,10 @@ type Decision struct {
 	Due       string    `json:"due"` // 3d, 14d+triage, upgrade, none
 	DueAt     time.Time `json:"dueAt,omitzero"`
 	Triage    bool      `json:"triage,omitempty"`
+	// Wants tells that the policy asks for an issue. Cause is what made it so when that is no news of the finding's own: a
+	// new policy, a revision of the feeds, evidence gone stale. The guard counts by it.
+	Wants bool   `json:"wants,omitempty"`
+	Cause string `json:"cause,omitempty"`
 	// Provisional decisions were made before the first inventory was complete; they leave no history.
 	Provisional bool   `json:"provisional,omitempty"`
 	Running     Answer `json:"running"`
