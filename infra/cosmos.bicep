@@ -39,6 +39,7 @@ var containers = [
       '/data/status/?'
       '/data/title/?'
       '/data/cves/[]/?'
+      '/data/logged/?'
     ]
   }
   {

@@ -67,7 +67,10 @@ func (r *round) write(ctx context.Context, old graph.Versioned[graph.Finding], n
 			return err
 		}
 	}
-	writes, err := r.record(old.Value, &next)
+	writes, after, err := r.record(old.Value, next.Decision)
+	if err == nil && next.Decision != nil && next.Decision != old.Value.Decision {
+		*next.Decision, err = next.Decision.Chained(after)
+	}
 	if err != nil {
 		return err
 	}
@@ -78,32 +81,36 @@ func (r *round) write(ctx context.Context, old graph.Versioned[graph.Finding], n
 	return r.Store.Write(ctx, append(writes, w)...)
 }
 
-// record keeps the decision that is replaced by one that says something else, and drops the oldest beyond those kept.
-func (r *round) record(old graph.Finding, next *graph.Finding) ([]graph.Write, error) {
-	was, is := old.Decision, next.Decision
+// record keeps the decision that is replaced by one that says something else, and drops the oldest beyond those kept. It
+// gives the hash of the record that the new decision follows.
+func (r *round) record(old graph.Finding, is *graph.Decision) (writes []graph.Write, after string, err error) {
+	was := old.Decision
 	if was == nil || is == nil {
-		return nil, nil
+		return nil, "", nil
 	}
 	is.Past = was.Past
 	if was.Version == is.Version {
 		is.Since = was.Since
-		return nil, nil
+		return nil, was.After, nil
 	}
 	packed, err := graph.NewRecord(old.ID, *was, r.now)
 	if err != nil {
-		return nil, err
+		return nil, "", err
+	}
+	if after, err = packed.Link(); err != nil {
+		return nil, "", err
 	}
 	w, err := graph.NewWrite(graph.RecordKey(old.Repository, old.ID, was.Since), graph.KindRecord, graph.Any, packed)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
-	writes := []graph.Write{w}
+	writes = []graph.Write{w}
 	is.Past = append(was.Past[:len(was.Past):len(was.Past)], was.Since)
 	if len(is.Past) > graph.MaxRecords {
 		writes = append(writes, graph.Write{Key: graph.RecordKey(old.Repository, old.ID, is.Past[0]), Kind: graph.KindRecord, ETag: graph.Any})
 		is.Past = is.Past[1:]
 	}
-	return writes, nil
+	return writes, after, nil
 }
 
 // prepare takes newer editions of the feeds in, and keeps the policy for replay.

@@ -33,7 +33,7 @@ func IndexedPaths(c graph.Container) []string {
 		return []string{"/kind/?", "/data/id/?", "/data/state/?", "/data/remediation/?", "/data/method/?", "/data/cves/[]/?", "/data/issue/number/?"}
 	case graph.WorklistContainer:
 		return []string{"/kind/?", "/data/rank/?", "/data/byDue/?", "/data/byAge/?", "/data/state/?", "/data/tier/?", "/data/kind/?", "/data/repository/?", "/data/risks/[]/?",
-			"/data/unmapped/?", "/data/status/?", "/data/title/?", "/data/cves/[]/?"}
+			"/data/unmapped/?", "/data/status/?", "/data/title/?", "/data/cves/[]/?", "/data/logged/?"}
 	case graph.StateContainer:
 		return []string{"/kind/?", "/data/path/?", "/data/waiting/?", "/data/at/?", "/data/by/?", "/data/left/[]/?"}
 	}

@@ -101,6 +101,9 @@ type Decision struct {
 	// Revisit is when a hold or an acceptance ends, Expires when evidence becomes too old: decide again then.
 	Revisit time.Time `json:"revisit,omitzero"`
 	Expires time.Time `json:"expires,omitzero"`
+	// Link and After bind it into the decision log; see Chained.
+	Link  string `json:"link,omitempty"`
+	After string `json:"after,omitempty"`
 }
 
 // Aged tells whether time alone may have changed the decision.
@@ -180,4 +183,10 @@ type Summary struct {
 	// Revision and Handled are the revisions of the finding and of the remediation that it shows.
 	Revision int64 `json:"revision,omitempty"`
 	Handled  int64 `json:"handled,omitempty"`
+	// Link and DecidedAt are those of the decision, ClosedAt is when the fix was closed; Logged is the later of both times,
+	// as text that sorts, for the decision log.
+	Link      string    `json:"link,omitempty"`
+	DecidedAt time.Time `json:"decidedAt,omitzero"`
+	ClosedAt  time.Time `json:"closedAt,omitzero"`
+	Logged    string    `json:"logged,omitempty"`
 }

@@ -21,7 +21,11 @@ func Summarise(f Finding, x Exposure, m *Remediation) Summary {
 		if m.Issue != nil {
 			s.Issue, s.IssueURL, s.IssueState = m.Issue.Number, m.Issue.URL, m.Issue.State
 		}
+		if m.Closed != nil {
+			s.ClosedAt = m.Closed.At
+		}
 	}
+	s.log()
 	s.Rank = rankOf(s)
 	s.ByDue, s.ByAge = stamp(s.DueAt)+"-"+s.Rank, stamp(s.FirstSeen)+"-"+s.Rank
 	return s
@@ -56,6 +60,7 @@ func (s *Summary) decision(f Finding) {
 	}
 	d := f.Decision
 	s.Tier, s.Rule, s.Score, s.Due, s.DueAt, s.Running, s.Decided = d.Published, d.Rule, d.Score, d.Due, d.DueAt, d.Running, d.Version
+	s.Link, s.DecidedAt = d.Link, d.DecidedAt
 	for _, w := range d.Workloads {
 		for _, risk := range w.Factors {
 			if !slices.Contains(s.Risks, risk) {
@@ -150,8 +155,13 @@ func (s Summary) newest(old Summary) Summary {
 	next.Status, next.Assignees, next.Handled = handled.Status, handled.Assignees, handled.Handled
 	next.Issue, next.IssueURL, next.IssueState = handled.Issue, handled.IssueURL, handled.IssueState
 	next.Verified, next.Rolled, next.RollsOut = handled.Verified, handled.Rolled, handled.RollsOut
+	next.ClosedAt = handled.ClosedAt
+	next.log()
 	return next
 }
+
+// log notes when the line last had something for the decision log.
+func (s *Summary) log() { s.Logged = max(logStamp(s.DecidedAt), logStamp(s.ClosedAt)) }
 
 // FixExists tells whether a fixed version is known; code and secrets can always be fixed.
 func (f Finding) FixExists() bool {
