@@ -43,11 +43,13 @@ type Config struct {
 	EventsKey      secret // EVENTS_SHARED_KEY
 	Tenant         string // AZURE_TENANT_ID: whose Entra tokens are taken on /ingest/events
 
-	MarkerKey secret        // MARKER_KEY signs the marker of our issues
-	Mode      string        // MODE: observe, approve, auto
-	Modes     assign.Modes  // MODE_REPOSITORIES: owner/name=mode, ... where another mode holds
-	Fallback  string        // FALLBACK_OWNER: @login or @org/team for what nobody owns
-	Interval  time.Duration // RESYNC_INTERVAL between full runs
+	MarkerKey secret // MARKER_KEY signs the marker of our issues
+	// EvidenceKey is EVIDENCE_KEY, a private key (PEM) that signs evidence and the decision log; nil: nothing is signed.
+	EvidenceKey *evidenceKey
+	Mode        string        // MODE: observe, approve, auto
+	Modes       assign.Modes  // MODE_REPOSITORIES: owner/name=mode, ... where another mode holds
+	Fallback    string        // FALLBACK_OWNER: @login or @org/team for what nobody owns
+	Interval    time.Duration // RESYNC_INTERVAL between full runs
 	// RetireShare is RETIRE_SHARE: percent of a scope beyond which nothing is retired without a person; 0: no guard.
 	RetireShare int
 	FeedsDir    string // FEEDS_DIR
@@ -147,6 +149,7 @@ func readConfig(get func(string) string) (Config, error) {
 		Tenant:         s.or("AZURE_TENANT_ID", ""),
 		EventsKey:      secret(s.long("EVENTS_SHARED_KEY", false)),
 		MarkerKey:      secret(s.long("MARKER_KEY", true)),
+		EvidenceKey:    s.evidenceKey("EVIDENCE_KEY"),
 		Mode:           s.oneOf("MODE", "observe", "approve", "auto"),
 		Modes:          s.modes("MODE_REPOSITORIES"),
 		Fallback:       s.or("FALLBACK_OWNER", ""),
@@ -225,6 +228,18 @@ func (s *settings) pem(name string) string {
 		s.fault(name, "is not a PEM private key", "paste the whole file that GitHub gave, with its BEGIN and END lines")
 	}
 	return v
+}
+
+func (s *settings) evidenceKey(name string) *evidenceKey {
+	v := s.or(name, "")
+	if v == "" {
+		return nil
+	}
+	k, err := readEvidenceKey(v)
+	if err != nil {
+		s.fault(name, err.Error(), "make one with: openssl genpkey -algorithm ed25519")
+	}
+	return k
 }
 
 func (s *settings) long(name string, required bool) string {

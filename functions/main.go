@@ -69,6 +69,13 @@ func main() {
 		}
 		return
 	}
+	if len(os.Args) > 1 && os.Args[1] == "verify-log" {
+		if err := verifyLog(os.Args[2:], os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	log := slog.New(customhandler.LogContext(slog.NewJSONHandler(os.Stdout, nil)))
 	if err := run(log); err != nil {
 		fmt.Fprintln(os.Stderr, "throughline: "+strings.ReplaceAll(err.Error(), "\n", "; "))

@@ -235,6 +235,7 @@ func (h *house) assign() (http.Handler, error) {
 	s := &assign.Stage{Store: h.store, Tracker: h.github, Policy: h.policyInForce, Mode: assign.Mode(h.cfg.Mode), Marker: assign.Marker{Key: []byte(h.cfg.MarkerKey)},
 		Process: uuid.NewString(), Now: now, Log: h.log, Speaker: h.github, History: h.github, Alerts: h.github, Rights: h.github, Window: h.quiet(), Modes: h.cfg.Modes,
 		Owners: &assign.Owners{People: h.github, Fallback: h.cfg.Fallback, Now: now}, Budget: &assign.Budget{Store: h.store, Limits: githubLimits, Now: now}}
+	s.Signed = h.cfg.EvidenceKey != nil
 	if h.catalogue != nil {
 		s.Owners.Catalogue = h.catalogue
 	}
@@ -273,12 +274,21 @@ func (h *house) resync() (http.Handler, error) {
 			return nil, err
 		}
 		due, err := s.Tick(ctx)
-		return append(renewed, due...), err
+		return append(renewed, due...), errors.Join(err, h.logbook().Append(ctx, now()))
 	}
 	watched := func(ctx context.Context, at customhandler.Tick) ([]event.Event, error) {
 		return h.telemetry.Tick(ctx, "resync", func(ctx context.Context) ([]event.Event, error) { return tick(ctx, at) })
 	}
 	return customhandler.Timer("resync", watched, h.publish(), h.log), nil
+}
+
+// logbook takes decisions and closings into the logs of their repositories.
+func (h *house) logbook() graph.Logbook {
+	b := graph.Logbook{Store: h.store}
+	if h.cfg.EvidenceKey != nil {
+		b.Sign = h.cfg.EvidenceKey.signLog
+	}
+	return b
 }
 
 func (h *house) access() api.Access {
@@ -287,6 +297,9 @@ func (h *house) access() api.Access {
 
 func (h *house) api() (http.Handler, error) {
 	a := &api.API{Store: h.store, Letters: letters{h.bus}, Publish: h.publish(), Resync: h.resyncStage().Start, Health: h.health, Access: h.access(), Policy: h.policyInForce, Now: now, Log: h.log}
+	if k := h.cfg.EvidenceKey; k != nil {
+		a.Sign, a.VerifyLog = k.envelope, k.verifyLog
+	}
 	return h.telemetry.Serve("api", a.Handler()), nil
 }
 

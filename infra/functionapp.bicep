@@ -128,6 +128,7 @@ resource configuration 'Microsoft.Web/sites/config@2023-12-01' = {
     CosmosConnection__accountEndpoint: cosmosEndpoint
     CosmosConnection__clientId: identityClientId
     CosmosConnection__credential: 'managedidentity'
+    EVIDENCE_KEY: contains(optionalSecrets, 'evidence-key') ? '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/evidence-key)' : ''
     EVENTS_SHARED_KEY: contains(optionalSecrets, 'events-shared-key') ? '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/events-shared-key)' : ''
     GITHUB_APP_PRIVATE_KEY: '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/github-app-private-key)'
     GITHUB_USER_TOKEN: contains(optionalSecrets, 'github-user-token') ? '@Microsoft.KeyVault(SecretUri=${vaultUri}secrets/github-user-token)' : ''

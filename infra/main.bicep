@@ -66,7 +66,7 @@ param authClientId string = ''
 @description('Audience of Entra and GitHub tokens on /ingest/events; empty: only the shared key is taken.')
 param eventsAudience string = ''
 
-@description('Optional secrets that are in the vault: github-webhook-secret-previous, events-shared-key, github-user-token.')
+@description('Optional secrets that are in the vault: github-webhook-secret-previous, events-shared-key, evidence-key, github-user-token.')
 param optionalSecrets array = []
 
 @description('Container registries, by resource id: AcrPull on each, and an event for each push when events is true.')

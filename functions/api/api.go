@@ -52,8 +52,12 @@ type API struct {
 	Access Access
 	// Policy is the one in force.
 	Policy func() *decision.Policy
-	Now    func() time.Time
-	Log    *slog.Logger
+	// Sign wraps a statement of evidence in a signed envelope; nil: no key is configured.
+	Sign func(ctx context.Context, payloadType string, body []byte) (json.RawMessage, error)
+	// VerifyLog checks the signature of a segment of the decision log; nil: no key is configured.
+	VerifyLog func(hash string, signature []byte) error
+	Now       func() time.Time
+	Log       *slog.Logger
 }
 
 // serve turns an answer or an error into JSON.

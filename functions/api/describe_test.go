@@ -48,6 +48,8 @@ var routes = []route{
 	{method: "GET", path: "/api/graph", what: "A part of the mapping graph as JSON, DOT or SVG", answer: graph.Picture{}, query: []string{"from", "format"}},
 	{method: "GET", path: "/api/summary", what: "Counts", answer: Summary{}},
 	{method: "GET", path: "/api/coverage", what: "What is not mapped and why", answer: graph.Coverage{}},
+	{method: "GET", path: "/api/log/{owner}/{name}", what: "Whether the decision log of a repository is as it was written, and where not", answer: graph.LogReport{}},
+	{method: "GET", path: "/api/evidence/{remediation}", what: "The signed evidence of a verified fix: an in-toto statement with OpenVEX in a DSSE envelope; 404 before, or without EVIDENCE_KEY", answer: map[string]any{}},
 	{method: "GET", path: "/api/runs", what: "The last reading of every scope", answer: list[graph.RunReport]{}},
 	{method: "GET", path: "/api/parked", what: "Messages that no retry can heal", answer: list[Letter]{}, query: []string{"cursor"}},
 	{method: "GET", path: "/api/actions", what: "What people did: who, what, on what, why, and how it went", answer: list[graph.Action]{}, query: []string{"cursor"}},

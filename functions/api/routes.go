@@ -39,6 +39,8 @@ func (a *API) routes() []endpoint {
 		{method: "GET", path: "/api/graph", role: Reader, file: a.drawing},
 		{method: "GET", path: "/api/summary", role: Reader, answer: a.summary},
 		{method: "GET", path: "/api/coverage", role: Reader, answer: a.coverage},
+		{method: "GET", path: "/api/log/{owner}/{name}", role: Reader, answer: a.decisionLog},
+		{method: "GET", path: "/api/evidence/{remediation}", role: Reader, answer: a.evidence},
 		{method: "GET", path: "/api/runs", role: Reader, answer: a.runs},
 		{method: "GET", path: "/api/parked", role: Reader, answer: a.parked},
 		{method: "GET", path: "/api/deadletters", role: Reader, answer: a.deadLetters},

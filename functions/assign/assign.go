@@ -61,6 +61,7 @@ type Stage struct {
 	Mode    Mode
 	Modes   Modes // of repositories where Mode does not hold
 	Marker  Marker
+	Signed  bool // a closing comment names its signed evidence
 	// Window is how long nothing without the fix must have been seen before an issue is closed as verified.
 	Window time.Duration
 	// Process tells this process from one that crashed: an action begun by another is given time to land.

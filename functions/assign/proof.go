@@ -325,6 +325,9 @@ func (c *work) evidenceText(p plan) string {
 		fmt.Fprintf(&b, "- %d of %d workloads run it, and nothing without it was seen since %s\n", p.proof.Running, p.proof.Total, p.proof.CleanSince.UTC().Format("2 January 2006 15:04 UTC"))
 		c.imageProof(&b)
 	}
+	if c.Signed {
+		fmt.Fprintf(&b, "- signed evidence: %s of Throughline, an in-toto statement with OpenVEX\n", code("/api/evidence/"+string(c.remediation.ID)))
+	}
 	return b.String()
 }
 
