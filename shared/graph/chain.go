@@ -2,6 +2,7 @@ package graph
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 )
@@ -65,3 +66,12 @@ func (c Chain) Claimed(want Collection, now time.Time) (next Chain, mine bool) {
 
 // IsDelta tells whether a scope holds only what changed since a time: it is never complete.
 func IsDelta(scope string) bool { return scope == "delta" || strings.HasPrefix(scope, "delta:") }
+
+// ParseScope takes the id of a scope, `<source> <scope>`, apart.
+func ParseScope(id string) (Collection, error) {
+	source, scope, ok := strings.Cut(id, " ")
+	if !ok || source == "" || scope == "" {
+		return Collection{}, fmt.Errorf("scope %q: want <source> <scope>", id)
+	}
+	return Collection{Source: source, Scope: scope}, nil
+}
