@@ -16,14 +16,13 @@ import (
 // or a pipeline makes, and is believed only when the product's own API, the issue or Defender for Cloud shows it.
 type walkthrough struct {
 	*stage
-	finding     string
-	repository  string // name without owner
-	fullName    string
-	assessment  string
-	issue       int
-	workload    int
-	alerts      []int
-	pullRequest int
+	finding    string
+	repository string // name without owner
+	fullName   string
+	assessment string
+	issue      int
+	workload   int
+	alerts     []int
 }
 
 // stepLimit is how long a step may take until it shows.

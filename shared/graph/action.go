@@ -11,8 +11,8 @@ import (
 
 // KindAction is the kind of the documents that tell what people did; ActionsPartition holds them.
 const (
-	KindAction       Kind = "action"
-	ActionsPartition      = "actions"
+	KindAction       Kind   = "action"
+	ActionsPartition string = "actions"
 )
 
 // Action is what a person did: who, what, on what and why. It is written before it is done, so that nothing happens that

@@ -143,7 +143,7 @@ func points[N int64 | float64](out map[string]float64, name string, points []met
 func named(name string, attributes attribute.Set) string {
 	parts := []string{name}
 	for _, a := range attributes.ToSlice() {
-		parts = append(parts, a.Value.Emit())
+		parts = append(parts, a.Value.String())
 	}
 	return strings.Join(parts, ".")
 }

@@ -11,9 +11,9 @@ import (
 // What reading may take of GitHub's secondary limits within a minute; the rest is for issues. GitHub's own numbers are 900
 // points and 90 seconds of its processors, which the time to its answers estimates.
 const (
-	readPoints  = 720
-	readSeconds = 72 * time.Second
-	paceWindow  = time.Minute
+	readPoints = 720
+	readTime   = 72 * time.Second
+	paceWindow = time.Minute
 )
 
 // pace is what was asked within the last minute.
@@ -61,7 +61,7 @@ func (p *pace) free(now time.Time, points int) (time.Time, string) {
 		switch {
 		case left+points > readPoints:
 			why = "a share of GitHub's points a minute is kept for issues"
-		case took >= readSeconds:
+		case took >= readTime:
 			why = "GitHub's processors have worked enough for us within a minute"
 		default:
 			return until, why
