@@ -31,9 +31,18 @@ type browser struct {
 	said []string
 }
 
+// asked skips what takes a browser or npm unless it is asked for, so that the unit tests stay quick.
+func asked(t *testing.T) {
+	t.Helper()
+	if os.Getenv("THROUGHLINE_BROWSER") == "" && os.Getenv("SCREENSHOTS") == "" {
+		t.Skip("browser: set THROUGHLINE_BROWSER=1 (make test does)")
+	}
+}
+
 // open starts Chromium, or skips the test where there is none.
 func open(t *testing.T, base string) *browser {
 	t.Helper()
+	asked(t)
 	path := os.Getenv("CHROMIUM")
 	for _, name := range []string{"chromium", "chromium-browser", "google-chrome"} {
 		if found, err := exec.LookPath(name); err == nil && path == "" {

@@ -23,6 +23,7 @@ const axeVersion, validatorVersion = "4.10.3", "9.5.5"
 // checkers gives the folder with both, or skips the test where they cannot be had.
 func checkers(t *testing.T) string {
 	t.Helper()
+	asked(t)
 	npm, err := exec.LookPath("npm")
 	if err != nil {
 		t.Skip("no npm: axe-core and html-validate cannot be had")
