@@ -5,7 +5,7 @@ ARGS ?=
 DIST ?= dist
 ARCH ?= amd64
 
-.PHONY: help run test check unit conformance bench fuzz package check-infra deploy plan replay screenshots verify-log
+.PHONY: help run test check unit conformance bench fuzz package check-infra deploy plan replay screenshots verify-log export import
 
 help: ## what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
@@ -46,6 +46,12 @@ plan: ## what a policy would change, asked of the running app (POLICY=policy.yam
 
 replay: ## send parked and dead-lettered messages of the running app again (ARGS="-url https://HOST -token FILE")
 	@go run ./functions replay $(ARGS)
+
+export: ## graph, worklist and state into a new file (FILE=graph.ndjson), from make run or the store of CosmosConnection
+	@go run ./functions export $(FILE)
+
+import: ## an export into an empty database (FILE=graph.ndjson ARGS=-replace)
+	@go run ./functions import $(ARGS) $(FILE)
 
 verify-log: ## whether the decision logs are as they were written, asked of the running app (ARGS="owner/name ...")
 	@go run ./functions verify-log $(ARGS)

@@ -51,8 +51,10 @@ var table = []struct {
 	{"dashboard", httpTrigger, (*house).dashboard},
 }
 
-// commands ask a running app instead of being one.
-var commands = map[string]func([]string, io.Writer) error{"plan": plan, "replay": replay}
+// commands ask a running app or its store instead of being one.
+var commands = map[string]func([]string, io.Writer) error{"plan": plan, "replay": replay, "verify-log": verifyLog,
+	"export": func(args []string, out io.Writer) error { return export(os.Getenv, args, out) },
+	"import": func(args []string, out io.Writer) error { return imports(os.Getenv, args, out) }}
 
 func first(args []string) string {
 	if len(args) < 2 {
@@ -64,13 +66,6 @@ func first(args []string) string {
 func main() {
 	if ask := commands[first(os.Args)]; ask != nil {
 		if err := ask(os.Args[2:], os.Stdout); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
-	if len(os.Args) > 1 && os.Args[1] == "verify-log" {
-		if err := verifyLog(os.Args[2:], os.Stdout); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
