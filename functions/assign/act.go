@@ -17,11 +17,9 @@ func (c *work) create(ctx context.Context, p plan) error {
 	if before != nil && before.By != c.Process && c.now.Sub(before.Since) < landing {
 		return &graph.Limited{Until: before.Since.Add(landing), Why: "an earlier try may still take effect"}
 	}
-	if before != nil {
-		done, err := c.recover(ctx, p, *before)
-		if err != nil || done {
-			return err
-		}
+	done, err := c.known(ctx, p, before)
+	if err != nil || done {
+		return err
 	}
 	owner, err := c.owner(ctx, p)
 	if err != nil {
@@ -42,6 +40,18 @@ func (c *work) create(ctx context.Context, p plan) error {
 	}
 	c.Log.InfoContext(ctx, "issue opened", "repository", c.repository.FullName(), "issue", issue.Number, "tier", p.tier, "remediation", c.remediation.ID)
 	return c.opened(ctx, p, issue, p.hash, owner)
+}
+
+// known looks for an issue that there may be already: of an earlier try, or of an earlier store.
+func (c *work) known(ctx context.Context, p plan, before *graph.Intent) (done bool, err error) {
+	if before != nil {
+		return c.recover(ctx, p, *before)
+	}
+	done, err = c.adopt(ctx, p)
+	if err != nil || !done {
+		return false, err
+	}
+	return true, c.act(ctx, c.plan()) // what it shows is not known: bring it in step
 }
 
 // recover looks for the issue of an earlier try. A try that is no longer wanted is forgotten.
@@ -86,14 +96,10 @@ func (c *work) find(ctx context.Context, since time.Time) (*graph.Issue, error) 
 	if err != nil {
 		return nil, err
 	}
-	var oldest *graph.Issue
-	for i := range issues {
-		id, ok := c.Marker.Read(issues[i].Body)
-		if ok && id == c.remediation.ID && (oldest == nil || issues[i].Number < oldest.Number) {
-			oldest = &issues[i]
-		}
+	if i, ok := c.marked(issues)[c.remediation.ID]; ok {
+		return &i, nil
 	}
-	return oldest, nil
+	return nil, nil
 }
 
 // opened records the issue. What it shows is known only when this very draft was just sent.
