@@ -53,6 +53,9 @@ type Config struct {
 	// RetireShare is RETIRE_SHARE: percent of a scope beyond which nothing is retired without a person; 0: no guard.
 	RetireShare int
 	FeedsDir    string // FEEDS_DIR
+	// Closed is EGRESS=closed: nothing outside the named GitHub and cloud is asked. It is the default where either is not
+	// the public one.
+	Closed bool
 
 	OTLP       string  // OTEL_EXPORTER_OTLP_ENDPOINT: where traces and measurements go besides the log
 	TraceShare float64 // TRACE_SHARE: share of the traces that are kept, 0 to 1
@@ -161,10 +164,24 @@ func readConfig(get func(string) string) (Config, error) {
 		Local:          s.oneOf("THROUGHLINE_LOCAL", "false", "true") == "true",
 		Authenticated:  strings.EqualFold(s.or("WEBSITE_AUTH_ENABLED", ""), "true"),
 	}
+	c.Closed = s.closed(c)
 	if c.Port == "" {
 		s.fault("FUNCTIONS_CUSTOMHANDLER_PORT", "is not set", "the Functions host sets it; start the handler through the host (make run)")
 	}
 	return c, errors.Join(s.faults...)
+}
+
+// closed reads EGRESS, and refuses what would have to leave.
+func (s *settings) closed(c Config) bool {
+	choices := []string{"open", "closed"}
+	if c.GitHubURL != publicGitHub || c.Cloud != "public" {
+		slices.Reverse(choices)
+	}
+	closed := s.oneOf("EGRESS", choices...) == "closed"
+	if closed && slices.Contains(c.AttestationRoots, fetchRoots) {
+		s.fault("ATTESTATION_ROOTS", "tuf asks public hosts, and EGRESS is closed", "name files with trusted roots, or set EGRESS to open")
+	}
+	return closed
 }
 
 func (s *settings) modes(name string) assign.Modes {

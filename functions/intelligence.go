@@ -97,7 +97,11 @@ type feedState struct {
 // feedStates tells how old each feed is and what is wrong with it.
 func (h *house) feedStates(ctx context.Context) (map[feeds.Feed]feedState, error) {
 	heads, err := feeds.Heads(ctx, h.store)
-	states := map[feeds.Feed]feedState{feeds.KEV: {}, feeds.EPSS: {}, feeds.Vulnrichment: {}}
+	unread := feedState{}
+	if h.cfg.Closed && h.cfg.FeedsDir == "" {
+		unread.Alarm = "not read: EGRESS is closed; put the feeds into a folder and name it in FEEDS_DIR, or set EGRESS to open"
+	}
+	states := map[feeds.Feed]feedState{feeds.KEV: unread, feeds.EPSS: unread, feeds.Vulnrichment: unread}
 	for _, head := range heads {
 		states[head.Feed] = feedState{head.Edition.Version, int(head.Age(now()).Hours()), head.Alarm, head.AlarmAt}
 	}

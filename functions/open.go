@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"slices"
@@ -153,7 +154,10 @@ func (h *house) openGitHub() (err error) {
 }
 
 func (h *house) openAzure(credential azcore.TokenCredential) (err error) {
-	h.registry = &provenance.Registry{Mirrors: h.cfg.Mirrors, Credential: credential, Log: h.log}
+	h.registry = &provenance.Registry{Mirrors: h.cfg.Mirrors, Credential: credential, Hosts: h.labelHosts(), Log: h.log}
+	if h.cfg.Closed {
+		h.registry.Reach = h.reaches
+	}
 	if len(h.cfg.Scopes) == 0 {
 		return nil
 	}
@@ -163,6 +167,22 @@ func (h *house) openAzure(credential azcore.TokenCredential) (err error) {
 		return fmt.Errorf("AZURE_*: %w", err)
 	}
 	return nil
+}
+
+// labelHosts are the GitHub hosts that labels of images may name.
+func (h *house) labelHosts() []string {
+	hosts, _ := signers(h.cfg.GitHubURL, h.hostKey())
+	return slices.Collect(maps.Keys(hosts))
+}
+
+// registries are the registries of the sovereign clouds.
+var registries = map[string]string{"public": ".azurecr.io", "usgovernment": ".azurecr.us", "china": ".azurecr.cn"}
+
+// reaches tells whether a registry that no mirror stands for lies inside: in the cloud, or on the GitHub server.
+func (h *house) reaches(host string) bool {
+	return strings.HasSuffix(strings.ToLower(host), registries[h.cfg.Cloud]) || slices.ContainsFunc(h.labelHosts(), func(github string) bool {
+		return host == "containers."+github || host == "docker."+github
+	})
 }
 
 func now() time.Time { return time.Now().UTC() }
@@ -205,13 +225,25 @@ func (h *house) callers() ingest.Callers {
 	if h.cfg.Tenant != "" {
 		c.Entra = ingest.EntraIssuer(strings.TrimRight(clouds[h.cfg.Cloud].ActiveDirectoryAuthorityHost, "/"), h.cfg.Tenant, h.cfg.EventsAudience, nil, client, now)
 	}
-	if h.cfg.GitHubURL == publicGitHub {
-		c.GitHub = ingest.GitHubIssuer(h.cfg.EventsAudience, client, now)
+	if issuer := h.actions(); issuer != "" {
+		c.GitHub = ingest.GitHubIssuer(issuer, h.cfg.EventsAudience, client, now)
 	}
 	return c
 }
 
-// publicGitHub is the one GitHub whose workflow tokens come from a public issuer.
+// actions is who issues the tokens of workflow runs; empty: nobody that may be asked.
+func (h *house) actions() string {
+	_, own := signers(h.cfg.GitHubURL, h.hostKey())
+	switch {
+	case len(own) > 0:
+		return own[0]
+	case h.cfg.Closed:
+		return ""
+	}
+	return ingest.PublicActions
+}
+
+// publicGitHub is where github.com answers.
 const publicGitHub = "https://api.github.com"
 
 func (h *house) correlate() (http.Handler, error) {
@@ -219,7 +251,7 @@ func (h *house) correlate() (http.Handler, error) {
 	if h.catalogue != nil {
 		s.Catalogue = h.catalogue
 	}
-	s.Labels = labels{}
+	s.Labels = labels{hosts: h.labelHosts()}
 	if h.azure != nil {
 		s.Inventory = []string{"azure workloads", "azure findings"}
 	}
@@ -315,11 +347,11 @@ func (h *house) dashboard() (http.Handler, error) {
 }
 
 // labels lets correlate weigh labels by the rules of provenance.
-type labels struct{}
+type labels struct{ hosts []string }
 
 // JudgeLabels gives the evidence of the labels of a, refused where a base has the same.
-func (labels) JudgeLabels(a graph.Artifact, bases []graph.Artifact) []graph.Evidence {
-	return provenance.JudgeLabels(a, bases)
+func (l labels) JudgeLabels(a graph.Artifact, bases []graph.Artifact) []graph.Evidence {
+	return provenance.JudgeLabels(a, bases, l.hosts...)
 }
 
 // IsBase tells whether a was built on base.

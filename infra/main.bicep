@@ -78,10 +78,17 @@ param registryMirrors string = ''
 @description('Catalogue of declared origins, a path in the package; empty: none.')
 param catalogueFile string = ''
 
-@description('Whom to believe about attestations: tuf for what Sigstore and GitHub publish, files with trusted roots in the package, separated by commas; empty: signatures are not checked.')
-param attestationRoots string = 'tuf'
+@description('closed: nothing outside GitHub at githubApiUrl and the chosen cloud is asked, neither feeds nor other registries. open: the publishers of feeds and trusted roots, and public registries.')
+@allowed([
+  'open'
+  'closed'
+])
+param egress string = azureCloud == 'public' && githubApiUrl == 'https://api.github.com' ? 'open' : 'closed'
 
-@description('Folder of feed files in the package; empty: none.')
+@description('Whom to believe about attestations: tuf for what Sigstore and GitHub publish (not where egress is closed), files with trusted roots in the package, separated by commas; empty: signatures are not checked.')
+param attestationRoots string = egress == 'open' ? 'tuf' : ''
+
+@description('Folder of feed files in the package; empty: the publishers are asked, or nobody where egress is closed.')
 param feedsDir string = ''
 
 @description('Time between full readings.')
@@ -300,6 +307,7 @@ module app 'functionapp.bicep' = {
       ATTESTATION_ROOTS: attestationRoots
       EVENTS_AUDIENCE: eventsAudience
       FALLBACK_OWNER: fallbackOwner
+      EGRESS: egress
       FEEDS_DIR: feedsDir
       GITHUB_API_URL: githubApiUrl
       GITHUB_APP_ID: githubAppId

@@ -35,9 +35,12 @@ type Issuer struct {
 	Keys         keys
 }
 
-// GitHubIssuer takes the tokens that GitHub Actions gives to workflow runs for an audience.
-func GitHubIssuer(audience string, c *http.Client, now func() time.Time) *Issuer {
-	const name = "https://token.actions.githubusercontent.com"
+// PublicActions issues the tokens of workflow runs on github.com.
+const PublicActions = "https://token.actions.githubusercontent.com"
+
+// GitHubIssuer takes the tokens that GitHub Actions gives to workflow runs for an audience. name is who issues them, such as
+// PublicActions, or https://<host>/_services/token for a GitHub Enterprise Server.
+func GitHubIssuer(name, audience string, c *http.Client, now func() time.Time) *Issuer {
 	return &Issuer{Names: []string{name}, Audience: audience, Keys: &KeySet{URL: name + "/.well-known/jwks", Client: c, Now: now}}
 }
 
@@ -45,7 +48,11 @@ func GitHubIssuer(audience string, c *http.Client, now func() time.Time) *Issuer
 // https://login.microsoftonline.com; applications, when given, are the only ones that may call.
 func EntraIssuer(authority, tenant, audience string, applications []string, c *http.Client, now func() time.Time) *Issuer {
 	base := strings.TrimRight(authority, "/") + "/" + tenant
-	return &Issuer{Names: []string{base + "/v2.0", "https://sts.windows.net/" + tenant + "/"}, Audience: audience, Applications: applications,
+	older := "https://sts.windows.net/" // the issuer of tokens of version 1
+	if strings.HasSuffix(strings.TrimRight(authority, "/"), ".cn") {
+		older = "https://sts.chinacloudapi.cn/"
+	}
+	return &Issuer{Names: []string{base + "/v2.0", older + tenant + "/"}, Audience: audience, Applications: applications,
 		Keys: &KeySet{URL: base + "/discovery/v2.0/keys", Client: c, Now: now}}
 }
 

@@ -41,6 +41,8 @@ type Registry struct {
 	Credential azcore.TokenCredential
 	// Hosts are the GitHub hosts that labels may name; none means github.com.
 	Hosts []string
+	// Reach tells which hosts without a mirror may be asked; nil: every public one.
+	Reach func(host string) bool
 	// Transport replaces http.DefaultTransport.
 	Transport http.RoundTripper
 	// Log is told which base images could not be compared; nil: nobody is.
@@ -83,6 +85,9 @@ func (r *Registry) Read(ctx context.Context, q graph.Collection) (graph.Collecte
 // errReference is a reference that names no image in a registry that may be asked.
 var errReference = errors.New("image reference not understood")
 
+// errOutside is a registry that Reach forbids.
+var errOutside = errors.New("registry lies outside; name it in REGISTRY_MIRRORS")
+
 // skippable tells why an image is left out although nothing is wrong with the registry; empty when that is not so.
 func skippable(err error) string {
 	var refused *transport.Error
@@ -90,6 +95,8 @@ func skippable(err error) string {
 	switch {
 	case errors.Is(err, errReference):
 		return errReference.Error()
+	case errors.Is(err, errOutside):
+		return errOutside.Error()
 	case errors.As(err, &dns) && dns.IsNotFound:
 		return "registry does not exist"
 	case errors.As(err, &refused) && refused.StatusCode == http.StatusNotFound:
@@ -169,6 +176,8 @@ func (p *pull) locate(reference string) (source, error) {
 		}
 	} else if !public(host) {
 		return source{}, fmt.Errorf("%w: registry %q", errReference, host)
+	} else if p.Reach != nil && !p.Reach(host) {
+		return source{}, fmt.Errorf("%w: %q", errOutside, host)
 	}
 	src.puller, err = remote.NewPuller(p.options(host)...)
 	return src, err
