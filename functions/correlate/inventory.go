@@ -97,7 +97,8 @@ func (t *tie) ready(ctx context.Context) (bool, error) {
 	return !asking, err
 }
 
-// asking tells whether the origin of any image is still being asked for. The first pages tell as long as one is.
+// asking tells whether the origin of any image is still being asked for, or is answered and not mapped yet: whoever takes
+// the answer in may have ended half-way. The first pages tell as long as one is.
 func (t *tie) asking(ctx context.Context) (bool, error) {
 	q := graph.Query{Container: graph.StateContainer, Partition: graph.InquiriesPartition, Limit: 20}
 	for {
@@ -105,7 +106,7 @@ func (t *tie) asking(ctx context.Context) (bool, error) {
 		if err != nil {
 			return false, err
 		}
-		if slices.ContainsFunc(some, func(i graph.Inquiry) bool { return i.Open(t.now) }) {
+		if slices.ContainsFunc(some, func(i graph.Inquiry) bool { return i.Unsettled(t.now) }) {
 			return true, nil
 		}
 		if next == "" {

@@ -24,6 +24,10 @@ func (i Inquiry) Open(now time.Time) bool {
 	return len(i.Left) > 0 && now.Sub(i.At) <= patience
 }
 
+// Unsettled tells whether its digest is not mapped yet: an answer is waited for, or the last one came and is still being
+// taken in. The note is dropped once the mapping is written.
+func (i Inquiry) Unsettled(now time.Time) bool { return now.Sub(i.At) <= patience }
+
 // Answered strikes what a scope has answered: whatever was asked of the same source.
 func (i Inquiry) Answered(scope string) Inquiry {
 	source, _, _ := strings.Cut(scope, " ")
