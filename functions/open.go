@@ -251,15 +251,20 @@ func (h *house) correlate() (http.Handler, error) {
 	if h.catalogue != nil {
 		s.Catalogue = h.catalogue
 	}
-	s.Labels = labels{hosts: h.labelHosts()}
-	if h.azure != nil {
-		s.Inventory = []string{"azure workloads", "azure findings"}
-	}
+	s.Labels, s.Inventory = labels{hosts: h.labelHosts()}, h.inventory()
 	return h.queue("correlate", s.Handle)
 }
 
+// inventory names the scopes that together list everything that runs.
+func (h *house) inventory() []string {
+	if h.azure == nil {
+		return nil
+	}
+	return []string{"azure workloads", "azure findings"}
+}
+
 func (h *house) prioritize() (http.Handler, error) {
-	s := &prioritize.Stage{Store: h.store, Policy: h.policyInForce, Feeds: intelligence{h.shelf}, Now: now, Log: h.log}
+	s := &prioritize.Stage{Store: h.store, Policy: h.policyInForce, Feeds: intelligence{h.shelf}, Inventory: h.inventory(), Now: now, Log: h.log}
 	return h.queue("prioritize", s.Handle)
 }
 

@@ -293,8 +293,9 @@ func (w *planning) finding(f *planned, readings map[string][]graph.Reading, out 
 	if f.State != graph.Open || f.Decision == nil {
 		return
 	}
-	top := w.decide(f, readings)
-	after := w.publish(f, top)
+	ds := w.decide(f, readings)
+	top := decision.MostUrgent(ds)
+	after := w.publish(f, decision.TierChange{At: w.now, Tier: top.Tier, Cause: decision.CauseOf(ds)})
 	out.Findings++
 	out.Before[f.Decision.Published]++
 	out.After[after]++
@@ -328,8 +329,8 @@ func asks(p *decision.Policy, t graph.Tier, f *planned) bool {
 	return slices.Contains(p.Actions(t, f.fixExists()), decision.ActionIssue)
 }
 
-// decide takes the most urgent decision over the stored inputs of each workload.
-func (w *planning) decide(f *planned, readings map[string][]graph.Reading) decision.Decision {
+// decide decides again for each workload, from the stored inputs.
+func (w *planning) decide(f *planned, readings map[string][]graph.Reading) []decision.Decision {
 	var all []decision.Decision
 	for i := range f.Decision.Workloads {
 		in := f.Decision.Workloads[i].Explanation.Inputs
@@ -342,7 +343,7 @@ func (w *planning) decide(f *planned, readings map[string][]graph.Reading) decis
 		}
 		all = append(all, decision.Decide(in, w.policy))
 	}
-	return decision.MostUrgent(all)
+	return all
 }
 
 // accepted is the fact of the finding's acceptance under the new limits.
@@ -355,19 +356,12 @@ func (w *planning) accepted(f *planned) decision.Fact {
 }
 
 // publish is the tier that would be shown: what is held stays held.
-func (w *planning) publish(f *planned, top decision.Decision) graph.Tier {
+func (w *planning) publish(f *planned, next decision.TierChange) graph.Tier {
 	changes := make([]decision.TierChange, 0, len(f.Decision.History)+1)
 	for _, h := range f.Decision.History {
 		changes = append(changes, decision.TierChange{At: h.At, Tier: h.Tier, Cause: decision.Cause(h.Cause)})
 	}
-	if n := len(changes); n == 0 || changes[n-1].Tier != top.Tier {
-		change := decision.TierChange{At: w.now, Tier: top.Tier}
-		if top.Rule == "R0" {
-			change.Cause = decision.R0
-		}
-		changes = append(changes, change)
-	}
-	return decision.Publish(changes, w.now, w.policy.Hold())
+	return decision.Publish(decision.Continue(changes, next), w.now, w.policy.Hold())
 }
 
 // issues tells what becomes of each issue; only those that are touched are read.

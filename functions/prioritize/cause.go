@@ -52,6 +52,11 @@ func (r *round) stale() string {
 			}
 		}
 	}
+	for _, s := range r.scopes {
+		if s.Says == graph.No && decision.Says(s, r.now, r.policy) == graph.Unknown {
+			sources = append(sources, "inventory of "+s.Path)
+		}
+	}
 	if len(sources) == 0 {
 		return ""
 	}

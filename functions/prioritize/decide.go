@@ -1,6 +1,7 @@
 package prioritize
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -12,13 +13,16 @@ import (
 )
 
 // decision asks the public rule once for each workload that runs the finding, or once when none is known.
-func (r *round) decision(f *graph.Finding) (graph.Decision, bool, error) {
+func (r *round) decision(ctx context.Context, f *graph.Finding) (graph.Decision, bool, error) {
 	base, decided := r.inputs(*f)
 	if !decided {
 		return graph.Decision{}, false, nil
 	}
-	where := r.reachOf(*f)
-	base.Running = decision.Fact{Value: string(where.running), Source: where.source}
+	where, err := r.reachOf(ctx, *f)
+	if err != nil {
+		return graph.Decision{}, false, err
+	}
+	base.Running = where.running
 	base.Accepted = r.accepted(*f)
 	all, err := r.explanations(base, where)
 	if err != nil {
@@ -54,10 +58,10 @@ func (r *round) answer(f graph.Finding, where reach, all []decision.Explanation)
 		ds = append(ds, e.Decision)
 	}
 	top := decision.MostUrgent(ds)
-	d := graph.Decision{Tier: top.Tier, Rule: top.Rule, Score: top.Score, Due: top.Due, Triage: top.Triage, Running: where.running, Based: f.Based, DecidedAt: r.now}
-	published := r.stabilise(&d, f, all[0])
+	d := graph.Decision{Tier: top.Tier, Rule: top.Rule, Score: top.Score, Due: top.Due, Triage: top.Triage, Running: where.answer(), Based: f.Based, DecidedAt: r.now}
+	published := r.stabilise(&d, f, decision.CauseOf(ds))
 	d.Since = r.now
-	d.Revisit, d.Expires = r.revisit(f, published), r.expiry(where.workloads)
+	d.Revisit, d.Expires = r.revisit(f, published), r.expiry(where)
 	for _, e := range all {
 		e.Published, e.DueAt = published, d.DueAt
 		w, err := workloadDecision(e, nameIn(where, e))
@@ -98,23 +102,13 @@ func workloadDecision(e decision.Explanation, name string) (graph.WorkloadDecisi
 
 // stabilise adds what time does to a tier: a raise shows at once, a drop after the quiet days; due dates count from when
 // a tier was reached.
-func (r *round) stabilise(d *graph.Decision, f graph.Finding, top decision.Explanation) decision.Published {
+func (r *round) stabilise(d *graph.Decision, f graph.Finding, cause decision.Cause) decision.Published {
 	var history []graph.TierSpan
 	reached := decision.Reached{}
 	if f.Decision != nil && !f.Decision.Provisional {
 		history, reached = f.Decision.History, decision.Reached(f.Decision.Reached)
 	}
-	if len(history) == 0 || history[len(history)-1].Tier != d.Tier {
-		cause := ""
-		if top.Rule == "R0" {
-			cause = string(decision.R0)
-		}
-		history = append(slices.Clone(history), graph.TierSpan{At: r.now, Tier: d.Tier, Cause: cause})
-	}
-	changes := make([]decision.TierChange, len(history))
-	for i, h := range history {
-		changes[i] = decision.TierChange{At: h.At, Tier: h.Tier, Cause: decision.Cause(h.Cause), By: h.By, Reason: h.Reason}
-	}
+	changes := decision.Continue(changesOf(history), decision.TierChange{At: r.now, Tier: d.Tier, Cause: cause})
 	now := decision.Reach(reached, changes)
 	published := decision.PublishedAt(changes, r.now, r.policy.Hold())
 	d.Provisional = r.exposure.Provisional
@@ -129,6 +123,14 @@ func (r *round) stabilise(d *graph.Decision, f graph.Finding, top decision.Expla
 	d.Reached = map[graph.Tier]time.Time(now)
 	d.History = spans(decision.Compact(changes, r.now, r.policy.Hold()))
 	return published
+}
+
+func changesOf(history []graph.TierSpan) []decision.TierChange {
+	changes := make([]decision.TierChange, len(history))
+	for i, h := range history {
+		changes[i] = decision.TierChange{At: h.At, Tier: h.Tier, Cause: decision.Cause(h.Cause), By: h.By, Reason: h.Reason}
+	}
+	return changes
 }
 
 func spans(changes []decision.TierChange) []graph.TierSpan {

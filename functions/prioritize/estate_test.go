@@ -36,9 +36,11 @@ func newEstate(t testing.TB) *estate {
 	return e
 }
 
-// feeds is a KEV catalogue that tests can write.
+// feeds is a KEV catalogue that tests can write. With fresh they have their editions of all three feeds.
 type feeds struct {
 	kev   map[string]time.Time
+	fresh *decision.Feeds
+	say   func(in *decision.Inputs) // what they say besides
 	ready int
 	now   bool
 }
@@ -50,6 +52,12 @@ func (f *feeds) Describe(cves []string, in *decision.Inputs) {
 	in.KEV = decision.Fact{Value: "no", Source: "CISA KEV 2026.11.20", At: noon.AddDate(0, 0, -4)}
 	if !f.Listed(cves).IsZero() {
 		in.KEV.Value = "yes"
+	}
+	if f.fresh != nil {
+		in.Feeds = *f.fresh
+	}
+	if f.say != nil {
+		f.say(in)
 	}
 }
 

@@ -1,6 +1,7 @@
 package prioritize
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -13,39 +14,45 @@ import (
 // reach is where a finding runs, as far as is known.
 type reach struct {
 	workloads []graph.ExposedWorkload
-	running   graph.Answer
-	source    string // why we say so
+	running   decision.Fact
+}
+
+func (w reach) answer() graph.Answer { return graph.Answer(w.running.Value) }
+
+func running(ws []graph.ExposedWorkload, source string) reach {
+	return reach{ws, decision.Fact{Value: string(graph.Yes), Source: source}}
 }
 
 // reachOf tells which workloads of the repository run the finding.
-func (r *round) reachOf(f graph.Finding) reach {
+func (r *round) reachOf(ctx context.Context, f graph.Finding) (reach, error) {
 	switch {
 	case f.Runtime != nil:
-		return r.reachOfImage(f.Runtime)
+		return r.reachOfImage(ctx, f.Runtime)
 	case len(f.Matches) > 0:
-		return r.reachOfMatches(f.Matches)
+		return r.reachOfMatches(ctx, f.Matches)
 	case f.Alert != nil && f.Alert.Dependency != nil && f.Alert.Dependency.Scope == "development":
-		return reach{running: graph.Unknown, source: "development dependency, no bill of materials of the image"}
+		return reach{running: decision.Running(decision.Inventory{Development: true}, r.now, r.policy)}, nil
 	}
-	ws := r.workloadsOf(func(a graph.ExposedArtifact) bool { return contains(a, pathOf(f)) })
-	if len(ws) > 0 {
-		return reach{workloads: ws, running: graph.Yes, source: "images of the repository"}
+	if ws := r.workloadsOf(func(a graph.ExposedArtifact) bool { return contains(a, pathOf(f)) }); len(ws) > 0 {
+		return running(ws, "images of the repository"), nil
 	}
-	return r.notSeen(r.exposure.Images)
+	return r.notSeen(ctx, r.exposure.Images)
 }
 
-// notSeen tells "not deployed" from "not known": only a complete inventory and a known image make an absence a fact.
-func (r *round) notSeen(imageKnown bool) reach {
-	switch {
-	case !imageKnown:
-		return reach{running: graph.Unknown, source: "no image is known to come from the repository"}
-	case !r.exposure.Inventory:
-		return reach{running: graph.Unknown, source: "the inventory is not complete yet"}
+// notSeen tells "not deployed" from "not known": only a known image and a complete inventory, read not too long ago, make
+// an absence a fact.
+func (r *round) notSeen(ctx context.Context, imageKnown bool) (reach, error) {
+	i := decision.Inventory{KnownImages: imageKnown}
+	if imageKnown {
+		var err error
+		if i.Scopes, err = r.inventory(ctx); err != nil {
+			return reach{}, err
+		}
 	}
-	return reach{running: graph.No, source: "complete inventory, no workload runs an image of the repository"}
+	return reach{running: decision.Running(i, r.now, r.policy)}, nil
 }
 
-func (r *round) reachOfImage(f *graph.RuntimeFinding) reach {
+func (r *round) reachOfImage(ctx context.Context, f *graph.RuntimeFinding) (reach, error) {
 	ws := r.workloadsOf(func(a graph.ExposedArtifact) bool { return a.Digest == f.Digest })
 	if f.Workload != "" {
 		if i := slices.IndexFunc(ws, func(w graph.ExposedWorkload) bool { return w.ID == f.Workload }); i >= 0 {
@@ -53,19 +60,19 @@ func (r *round) reachOfImage(f *graph.RuntimeFinding) reach {
 		}
 	}
 	if len(ws) > 0 {
-		return reach{workloads: ws, running: graph.Yes, source: "Defender for Cloud"}
+		return running(ws, "Defender for Cloud"), nil
 	}
-	return r.notSeen(true)
+	return r.notSeen(ctx, true)
 }
 
-func (r *round) reachOfMatches(ms []graph.RuntimeMatch) reach {
+func (r *round) reachOfMatches(ctx context.Context, ms []graph.RuntimeMatch) (reach, error) {
 	ws := r.workloadsOf(func(a graph.ExposedArtifact) bool {
 		return slices.ContainsFunc(ms, func(m graph.RuntimeMatch) bool { return m.Digest == a.Digest })
 	})
 	if len(ws) > 0 {
-		return reach{workloads: ws, running: graph.Yes, source: "Defender for Cloud sees it in the running image"}
+		return running(ws, "Defender for Cloud sees it in the running image"), nil
 	}
-	return r.notSeen(true)
+	return r.notSeen(ctx, true)
 }
 
 // workloadsOf lists the workloads that run an artifact which passes the test.
@@ -256,10 +263,7 @@ func cwes(numbers []int) string {
 // on adds the facts of one workload.
 func (r *round) on(in decision.Inputs, w graph.ExposedWorkload, all int) decision.Inputs {
 	in.Workload = string(w.ID)
-	in.Place.Name, in.Place.Cluster = w.Name, w.Cluster
-	if w.Cluster == "" {
-		in.Place.Subscription = subscriptionOf(w.Path)
-	}
+	in.Place.Name, in.Place.Cluster, in.Place.Subscription = w.Name, w.Cluster, subscriptionOf(w.Path)
 	in.Internet = decision.Combine(w.Readings, graph.InternetExposed, r.now, r.policy)
 	in.Sensitive = decision.Combine(w.Readings, graph.SensitiveData, r.now, r.policy)
 	in.Critical = decision.Combine(w.Readings, graph.CriticalResource, r.now, r.policy)

@@ -40,8 +40,10 @@ type Stage struct {
 	Store  graph.Store
 	Policy func() *decision.Policy
 	Feeds  intelligence // nil: no feed is connected
-	Now    func() time.Time
-	Log    *slog.Logger
+	// Inventory are the ids of the scopes that together list everything that runs.
+	Inventory []string
+	Now       func() time.Time
+	Log       *slog.Logger
 
 	keeping sync.Mutex
 	kept    string // hash of the policy that was last kept for replay
@@ -83,6 +85,7 @@ type round struct {
 	explain  decision.Explainer
 	hash     string // of the policy
 	now      time.Time
+	scopes   []graph.Reading // of the inventory, once a finding has asked
 	due      map[graph.RemediationID]bool
 	events   []event.Event
 }
@@ -148,7 +151,10 @@ func (r *round) walk(ctx context.Context, l event.Lag) error {
 
 // decided notes that every finding was looked at under this exposure, and when its evidence must be looked at again.
 func (r *round) decided(ctx context.Context, version string) error {
-	revisit := r.expiry(r.exposure.Workloads)
+	if _, err := r.notSeen(ctx, r.exposure.Images); err != nil {
+		return err
+	}
+	revisit := earlier(r.expiry(reach{workloads: r.exposure.Workloads}), r.absence())
 	if !revisit.IsZero() && !revisit.Equal(r.exposure.Revisit) {
 		if err := (graph.Revisit{Repository: r.exposure.Repository, At: revisit}).Note(ctx, r.Store); err != nil {
 			return err
@@ -188,7 +194,7 @@ func (r *round) decide(ctx context.Context, f graph.Finding) (graph.Finding, boo
 	if f.State != graph.Open {
 		return f, true, nil
 	}
-	next, decided, err := r.decision(&f)
+	next, decided, err := r.decision(ctx, &f)
 	if err != nil {
 		return f, false, err
 	}

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -205,6 +206,73 @@ func TestAcceptanceLowersAtOnceExpiresAndIsVoidedByARise(t *testing.T) {
 	e.say(event.Lag{Findings: []graph.FindingID{id}, Feeds: true})
 	if d := e.finding(id).Decision; d.Rule == "R0" {
 		t.Error("a voided acceptance came back by itself")
+	}
+}
+
+// An acceptance of a finding whose drop is held ends the hold at once, and its end brings the held tier back.
+func TestAcceptanceEndsAHold(t *testing.T) {
+	e := newEstate(t)
+	e.expose(shop, workload(graph.Yes, noon))
+	id := e.alert(shop, 1, "CVE-2024-1000")
+	e.say(event.Lag{Findings: []graph.FindingID{id}})
+	e.now = day(2)
+	e.expose(shop)
+	e.say(event.Lag{Findings: []graph.FindingID{id}})
+	if d := e.finding(id).Decision; d.Tier != graph.P4 || d.Published != graph.P1 {
+		t.Fatalf("computed %s, published %s", d.Tier, d.Published)
+	}
+	f := e.finding(id)
+	f.Acceptance = &graph.Acceptance{By: "alice", Reason: "retired", At: day(3), Until: day(5), Tier: graph.P4}
+	e.put(graph.FindingKey(shop, id), graph.KindFinding, f)
+	e.now = day(3)
+	e.say(event.Lag{Findings: []graph.FindingID{id}})
+	if d := e.finding(id).Decision; d.Rule != "R0" || d.Published != graph.P4 {
+		t.Errorf("accepted while held: %s by %s", d.Published, d.Rule)
+	}
+	e.now = day(6)
+	e.tick(id)
+	if d := e.finding(id).Decision; d.Rule != "R9" || d.Published != graph.P1 {
+		t.Errorf("after the acceptance: %s by %s", d.Published, d.Rule)
+	}
+}
+
+// What does not run is a fact only as long as the inventory was read not too long ago.
+func TestInventoryThatGrowsOldNoLongerSaysNo(t *testing.T) {
+	e := newEstate(t)
+	e.stage.Inventory = []string{"azure workloads", "azure findings"}
+	e.policy.Tiers.P3.Actions = []string{decision.ActionIssue}
+	e.put(graph.RepositoryKey(shop), graph.KindRepository, graph.Repository{ID: shop, Org: org, Owner: "shop", Name: "api"})
+	read := func(id string, at time.Time) {
+		e.put(graph.ScopeKey(id), "scope", graph.Scope{ID: id, Run: "r", StartedAt: at, Complete: true})
+	}
+	read("azure workloads", day(-1))
+	read("azure findings", noon)
+	e.expose(shop)
+	id := e.alert(shop, 1, "CVE-2024-1000")
+	e.say(event.Lag{Exposure: true})
+	f := e.finding(id)
+	if x := e.explanation(id); f.Decision.Rule != "R9" || x.Inputs.Running.Path != "azure workloads" || !x.Inputs.Running.At.Equal(day(-1)) {
+		t.Fatalf("%s, running %+v", f.Decision.Rule, x.Inputs.Running)
+	}
+	old := day(6).Add(time.Second)
+	x, err := graph.Get[graph.Exposure](context.Background(), e.store, graph.ExposureKey(shop))
+	if err != nil || !f.Decision.Expires.Equal(old) || !x.Value.Revisit.Equal(old) {
+		t.Errorf("the finding expires %s, the exposure %s, want %s; %v", f.Decision.Expires, x.Value.Revisit, old, err)
+	}
+	e.now = old
+	read("azure workloads", day(5))
+	e.say(event.Lag{Exposure: true})
+	if d := e.finding(id).Decision; d.Rule != "R9" || !d.Expires.Equal(noon.AddDate(0, 0, 7).Add(time.Second)) {
+		t.Errorf("read again meanwhile: %s, expires %s", d.Rule, d.Expires)
+	}
+	e.now = day(13)
+	e.say(event.Lag{Exposure: true})
+	d := e.finding(id).Decision
+	if !strings.HasPrefix(d.Rule, "R8/") || d.Published != graph.P3 {
+		t.Errorf("not read for too long: %s by %s", d.Published, d.Rule)
+	}
+	if want := "evidence gone stale on 2026-12-07: inventory of azure findings, inventory of azure workloads"; d.Cause != want {
+		t.Errorf("the guard counts by %q, want %q", d.Cause, want)
 	}
 }
 

@@ -47,7 +47,7 @@ func (r *round) catchUp(ctx context.Context, f graph.Finding) error {
 	}
 	x, err := graph.Get[graph.Exposure](ctx, r.Store, graph.ExposureKey(r.exposure.Repository))
 	if err == nil && x.Exists() {
-		r.exposure = x.Value
+		r.exposure, r.scopes = x.Value, nil
 	}
 	return err
 }

@@ -48,15 +48,17 @@ func (r *round) revisit(f graph.Finding, p decision.Published) time.Time {
 }
 
 // expiry is when the first reading that says no becomes too old to say so; zero when none does. A yes stays.
-func (r *round) expiry(workloads []graph.ExposedWorkload) time.Time {
+func (r *round) expiry(where reach) time.Time {
 	var first time.Time
-	for _, w := range workloads {
+	for _, w := range where.workloads {
 		for _, reading := range w.Readings {
 			if slices.Contains(r.policy.NoFrom, reading.Source) && decision.Says(reading, r.now, r.policy) == graph.No {
-				end := reading.ReadAt.AddDate(0, 0, r.policy.Windows.FactorDays).Add(time.Second)
-				first = earlier(first, end)
+				first = earlier(first, r.old(reading))
 			}
 		}
+	}
+	if where.answer() == graph.No {
+		first = earlier(first, r.absence())
 	}
 	return first
 }

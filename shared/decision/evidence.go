@@ -112,8 +112,11 @@ func Running(i Inventory, now time.Time, p *Policy) Fact {
 			return evidence(graph.Yes, &scopes[k])
 		}
 	}
-	if !i.KnownImages || len(scopes) == 0 {
+	switch {
+	case !i.KnownImages:
 		return Fact{Value: string(graph.Unknown), Source: NoKnownImage}
+	case len(scopes) == 0:
+		return Fact{Value: string(graph.Unknown), Source: InventoryIncomplete}
 	}
 	oldest := &scopes[len(scopes)-1]
 	for k := len(scopes) - 1; k >= 0; k-- {

@@ -125,7 +125,7 @@ func TestRunning(t *testing.T) {
 		"no image known, in words":      {Inventory{}, Fact{Value: "unknown", Source: "no image is known"}},
 		"development scope, in words":   {Inventory{Development: true}, Fact{Value: "unknown", Source: "development scope without SBOM"}},
 		"no image known":                {Inventory{Scopes: []graph.Reading{away}}, Fact{Value: "unknown", Source: NoKnownImage}},
-		"nothing connected":             {Inventory{KnownImages: true}, Fact{Value: "unknown", Source: NoKnownImage}},
+		"nothing connected":             {Inventory{KnownImages: true}, Fact{Value: "unknown", Source: InventoryIncomplete}},
 		"development scope, no SBOM":    {Inventory{Scopes: []graph.Reading{here}, KnownImages: true, Development: true}, Fact{Value: "unknown", Source: DevelopmentScope}},
 		"seen within the window before": {Inventory{Scopes: []graph.Reading{{Source: "inventory", Says: graph.No, ReadAt: onDay(30), YesAt: onDay(25)}}, KnownImages: true}, Fact{Value: "yes", Source: "inventory", At: onDay(25)}},
 	} {

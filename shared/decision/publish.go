@@ -38,6 +38,32 @@ func Publish(h []TierChange, now time.Time, hold time.Duration) graph.Tier {
 	return publish(ordered(h), now, hold)
 }
 
+// Continue adds what was computed last to a history. It adds nothing when that says the same as before: an acceptance
+// of a tier that is held, and its end, change the cause and not the tier.
+func Continue(h []TierChange, next TierChange) []TierChange {
+	if n := len(h); n > 0 && h[n-1].Tier == next.Tier && (h[n-1].Cause == R0) == (next.Cause == R0) {
+		return h
+	}
+	return append(h[:len(h):len(h)], next)
+}
+
+// CauseOf is the cause of the most urgent tier of a finding over its workloads: R0 when it was lowered on all of them, or
+// when the others alone keep the finding from the tier that it had without R0.
+func CauseOf(ds []Decision) Cause {
+	top := MostUrgent(ds).Tier
+	all := len(ds) > 0
+	for i := range ds {
+		if ds[i].WithoutR0.MoreUrgent(top) {
+			return R0
+		}
+		all = all && ds[i].Rule == "R0"
+	}
+	if all {
+		return R0
+	}
+	return Computed
+}
+
 // Hold is how long a drop waits.
 func (p *Policy) Hold() time.Duration { return time.Duration(p.Windows.LowerAfterDays) * day }
 

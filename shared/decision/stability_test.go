@@ -292,3 +292,59 @@ func TestSince(t *testing.T) {
 		t.Error("the history that was asked about is put in order")
 	}
 }
+
+func TestContinueAddsWhatSaysSomethingElse(t *testing.T) {
+	h := []TierChange{{At: onDay(0), Tier: graph.P1}, {At: onDay(2), Tier: graph.P4}}
+	for name, c := range map[string]struct {
+		next TierChange
+		want int
+	}{
+		"the same tier":                    {TierChange{At: onDay(3), Tier: graph.P4, Cause: Computed}, 2},
+		"another tier":                     {TierChange{At: onDay(3), Tier: graph.P3, Cause: Computed}, 3},
+		"an acceptance of the tier held":   {TierChange{At: onDay(3), Tier: graph.P4, Cause: R0}, 3},
+		"an acceptance that lowers it too": {TierChange{At: onDay(3), Tier: graph.P3, Cause: R0}, 3},
+	} {
+		if got := Continue(h, c.next); len(got) != c.want || c.want == 3 && got[2] != c.next {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+	accepted := Continue(h, TierChange{At: onDay(3), Tier: graph.P4, Cause: R0})
+	if got := Publish(accepted, onDay(3), 14*day); got != graph.P4 {
+		t.Errorf("accepted while held: %s", got)
+	}
+	if again := Continue(accepted, TierChange{At: onDay(4), Tier: graph.P4, Cause: R0}); len(again) != 3 {
+		t.Errorf("the same acceptance again: %+v", again)
+	}
+	ended := Continue(accepted, TierChange{At: onDay(5), Tier: graph.P4})
+	if got := Publish(ended, onDay(5), 14*day); len(ended) != 4 || got != graph.P1 {
+		t.Errorf("after its end: %s of %+v", got, ended)
+	}
+	if got := Continue(nil, TierChange{At: onDay(0), Tier: graph.P4}); len(got) != 1 {
+		t.Errorf("the first of all: %+v", got)
+	}
+	if Continue(h[:1:2], TierChange{At: onDay(9), Tier: graph.P0}); h[1].At != onDay(2) {
+		t.Error("the history before was written over")
+	}
+}
+
+func TestCauseOfTheTierOverWorkloads(t *testing.T) {
+	lowered := func(was graph.Tier) Decision { return Decision{Tier: graph.P4, Rule: "R0", WithoutR0: was} }
+	plain := func(tier graph.Tier) Decision { return Decision{Tier: tier, Rule: "R1", WithoutR0: tier} }
+	for name, c := range map[string]struct {
+		ds   []Decision
+		want Cause
+	}{
+		"nothing decided":                      {nil, Computed},
+		"one workload":                         {[]Decision{plain(graph.P1)}, Computed},
+		"lowered on the only one":              {[]Decision{lowered(graph.P1)}, R0},
+		"accepted at the lowest tier":          {[]Decision{lowered(graph.P4), lowered(graph.P4)}, R0},
+		"lowered on the most urgent":           {[]Decision{plain(graph.P2), lowered(graph.P1)}, R0},
+		"lowered on one as urgent as another":  {[]Decision{plain(graph.P2), lowered(graph.P2)}, Computed},
+		"lowered on one less urgent":           {[]Decision{lowered(graph.P3), plain(graph.P2)}, Computed},
+		"lowered beside one that is urgent P4": {[]Decision{lowered(graph.P4), plain(graph.P4)}, Computed},
+	} {
+		if got := CauseOf(c.ds); got != c.want {
+			t.Errorf("%s: %s, want %s", name, got, c.want)
+		}
+	}
+}

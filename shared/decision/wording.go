@@ -195,7 +195,7 @@ func (e *Explanation) runningText(name string, harmless, harmful graph.Tier) (se
 	in := &e.Inputs
 	switch {
 	case in.Running.Source == InventoryIncomplete:
-		settle, text = settles("inventory", in.Running.Path), "Inventory of "+cmp.Or(in.Running.Path, "a scope")+" incomplete"
+		settle, text = settles("inventory", in.Running.Path), "Inventory of "+cmp.Or(in.Running.Path, "what runs")+" incomplete"
 		if !in.Running.At.IsZero() {
 			text += " since " + calendarDay(in.Running.At, in.At)
 		}

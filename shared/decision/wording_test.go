@@ -115,7 +115,7 @@ func TestFixedWords(t *testing.T) {
 	}
 	scope := given(Vuln, "running=unknown epss=0.2")
 	scope.Running.Source = InventoryIncomplete
-	if got := Explain(scope, DefaultPolicy()).Gaps(DefaultPolicy()); !strings.HasPrefix(got[0].Text, "Inventory of a scope incomplete. ") {
+	if got := Explain(scope, DefaultPolicy()).Gaps(DefaultPolicy()); !strings.HasPrefix(got[0].Text, "Inventory of what runs incomplete. ") {
 		t.Errorf("%v", got)
 	}
 	if MissedUpgrade != "missed an upgrade" {
