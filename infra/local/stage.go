@@ -43,6 +43,8 @@ type stage struct {
 	demo   *demo.Demo
 	host   *functionapp.Host
 	temp   string
+
+	readings *[2]reading // nil for a small estate
 }
 
 func newStage(o options, root string) (*stage, error) {
@@ -167,7 +169,7 @@ func (s *stage) startHost(ctx context.Context, log *slog.Logger) error {
 // stand-ins that are to be used.
 func (s *stage) settings() ([]string, error) {
 	env := []string{"THROUGHLINE_LOCAL=true", "RESYNC_SCHEDULE=0 */5 * * * *"}
-	if s.estate == "large" && os.Getenv("TRACE_SHARE") == "" { // a whole estate in spans would drown the log
+	if s.large() && os.Getenv("TRACE_SHARE") == "" { // a whole estate in spans would drown the log
 		env = append(env, "TRACE_SHARE=0.05")
 	}
 	if s.bus != nil {
@@ -187,7 +189,11 @@ func (s *stage) settings() ([]string, error) {
 		if os.Getenv("FEEDS_DIR") == "" { // the demo asks nothing of the Internet
 			env = append(env, "FEEDS_DIR="+filepath.Join(s.root, "shared", "feeds", "testdata", "sample"))
 		}
-		return append(append(env, s.demo.Env()...), "MODE=auto", "GITHUB_HOST_KEY=github", "EVENTS_SHARED_KEY="+eventsKey), nil
+		mode := "auto"
+		if s.large() { // at 500 an hour its issues would take days
+			mode = "observe"
+		}
+		return append(append(env, s.demo.Env()...), "MODE="+mode, "GITHUB_HOST_KEY=github", "EVENTS_SHARED_KEY="+eventsKey), nil
 	}
 	return append(env, "MODE=observe"), nil
 }

@@ -32,7 +32,7 @@ type request struct {
 const maxBody = 4 << 20
 
 func (s *Server) handle(w http.ResponseWriter, r *http.Request, compute bool) {
-	a, operation := s.answer(r, compute)
+	a, operation, container := s.answer(r, compute)
 	a.charge = math.Round(a.charge*100) / 100
 	if activity := r.Header.Get("X-Ms-Activity-Id"); activity != "" {
 		w.Header()["X-Ms-Activity-Id"] = []string{activity}
@@ -40,33 +40,33 @@ func (s *Server) handle(w http.ResponseWriter, r *http.Request, compute bool) {
 		w.Header()["X-Ms-Activity-Id"] = []string{uuid.NewString()}
 	}
 	w.Header()["X-Ms-Gatewayversion"] = []string{"2.0.0"}
-	s.stats.count(operation, a.status, a.written, a.charge)
+	s.stats.count(operation, container, a.status, a.written, a.charge)
 	a.write(w)
 }
 
-func (s *Server) answer(r *http.Request, compute bool) (*reply, string) {
+func (s *Server) answer(r *http.Request, compute bool) (a *reply, operation, container string) {
 	if r.URL.Path == "/_faults" {
-		return s.settle(s.faults.serve(r)), "faults"
+		return s.settle(s.faults.serve(r)), "faults", ""
 	}
 	q, err := parseRequest(r, compute)
 	if err != nil {
-		return s.settle(nil, err), "unknown"
+		return s.settle(nil, err), "unknown", ""
 	}
 	fault, hit := s.faults.take(q.operation, r.Method, r.URL.Path)
 	if hit {
 		fault.wait(r)
 		if a := fault.answer(); a != nil && !fault.After {
-			return a, q.operation
+			return a, q.operation, q.coll
 		}
 	}
-	a := s.settle(s.dispatch(q))
+	a = s.settle(s.dispatch(q))
 	if hit && fault.After {
 		if lost := fault.answer(); lost != nil {
 			lost.written, lost.charge = a.written, a.charge
-			return lost, q.operation
+			return lost, q.operation, q.coll
 		}
 	}
-	return a, q.operation
+	return a, q.operation, q.coll
 }
 
 // settle turns an error into a reply; errors that are no failure of the caller are logged.

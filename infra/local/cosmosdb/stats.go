@@ -1,11 +1,15 @@
 package cosmosdb
 
-import "sync"
+import (
+	"maps"
+	"sync"
+)
 
 // Stats counts what the server has done since it started.
 type Stats struct {
 	Requests     int64                // all requests, faults included
 	Writes       int64                // documents written: created, replaced, patched or deleted
+	Written      map[string]int64     // the same by name of the container
 	RequestUnits float64              // charged in sum
 	Operations   map[string]Operation // by name: read, create, upsert, replace, patch, delete, batch, query, …
 }
@@ -22,13 +26,18 @@ type meter struct {
 	stats Stats
 }
 
-func newMeter() *meter { return &meter{stats: Stats{Operations: map[string]Operation{}}} }
+func newMeter() *meter {
+	return &meter{stats: Stats{Operations: map[string]Operation{}, Written: map[string]int64{}}}
+}
 
-func (m *meter) count(operation string, status, written int, charge float64) {
+func (m *meter) count(operation, container string, status, written int, charge float64) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.stats.Requests++
 	m.stats.Writes += int64(written)
+	if written > 0 {
+		m.stats.Written[container] += int64(written)
+	}
 	m.stats.RequestUnits += charge
 	o := m.stats.Operations[operation]
 	o.Requests++
@@ -47,9 +56,6 @@ func (s *Server) Stats() Stats {
 	s.stats.mu.Lock()
 	defer s.stats.mu.Unlock()
 	c := s.stats.stats
-	c.Operations = make(map[string]Operation, len(s.stats.stats.Operations))
-	for name, o := range s.stats.stats.Operations {
-		c.Operations[name] = o
-	}
+	c.Operations, c.Written = maps.Clone(c.Operations), maps.Clone(c.Written)
 	return c
 }

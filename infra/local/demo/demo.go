@@ -48,7 +48,7 @@ import (
 type Options struct {
 	GitHubAddr, AzureAddr string // "127.0.0.1:7080", "127.0.0.1:7090"; port 0 picks one
 	Seed                  int64
-	Estate                string // "small" or "large"; "" is small
+	Estate                string // "small", "large", or "large/N" for an Nth of it; "" is small
 	Dir                   string // "" keeps everything in memory
 	WebhookURL            string // where webhooks go; "" holds them back until SetWebhook
 	WebhookSecret         string // "" makes one up, which Env shows
@@ -259,6 +259,9 @@ func (d *Demo) writeFiles(signing *authority.Authority) error {
 	d.catalogue, d.roots = filepath.Join(dir, "catalogue.yaml"), filepath.Join(dir, "trusted-root.json")
 	return errors.Join(replaceFile(d.catalogue, []byte(d.world.Catalogue())), replaceFile(d.roots, root))
 }
+
+// Part tells which part of the large estate a size names; false when it is another.
+func Part(size string) (int, bool) { return estate.Part(size) }
 
 // GitHubURL is the address of the GitHub stand-in, without a slash at its end.
 func (d *Demo) GitHubURL() string { return "http://" + d.addresses[0] }

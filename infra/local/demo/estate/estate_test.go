@@ -208,7 +208,7 @@ func TestSomeFindingsHaveAnAlertAndSomeHaveNone(t *testing.T) {
 
 func TestLargePlanHasTheSizeThatGoalsSpeakOf(t *testing.T) {
 	for seed := range int64(5) {
-		p := largePlan(seed)
+		p := largePlan(seed, 1)
 		attested := 0
 		for _, i := range p.images {
 			attested += count(i.evidence.Has(Attested))

@@ -1,17 +1,32 @@
 package estate
 
-import "math/rand/v2"
+import (
+	"math/rand/v2"
+	"strconv"
+	"strings"
+)
 
-// largePlan is the estate that the performance goals speak of: 2,000 repositories, 10,000 images of which 5,000 are
-// attested, 50,000 workloads and 60,000 open alerts. A plan takes about 1 MB.
-func largePlan(seed int64) plan {
+// Part tells which part of the large estate a size names: 1 for "large", N for "large/N", its Nth, which shows how cost
+// grows. ok is false for everything else.
+func Part(size string) (n int, ok bool) {
+	text, parted := strings.CutPrefix(size, "large/")
+	if !parted {
+		return 1, size == "large"
+	}
+	n, err := strconv.Atoi(text)
+	return n, err == nil && n >= 1 && n <= 100
+}
+
+// largePlan is a part of the estate that the performance goals speak of: 2,000 repositories, 10,000 images of which 5,000
+// are attested, 50,000 workloads and 60,000 open alerts. A plan takes about 1 MB.
+func largePlan(seed int64, part int) plan {
 	r := rand.New(rand.NewPCG(uint64(seed), 0x6c61726765))
-	p := plan{users: 400, teams: 60, software: 3, clusters: 40, alerts: [3]int{40_000, 18_000, 2_000}}
-	for i := range 2000 {
+	p := plan{users: 400, teams: 60, software: 3, clusters: 40, alerts: [3]int{40_000 / part, 18_000 / part, 2_000 / part}}
+	for i := range 2000 / part {
 		p.repositories = append(p.repositories, largeShape(r, i))
 	}
-	p.largeImages(r)
-	p.largeWorkloads(r)
+	p.largeImages(r, part)
+	p.largeWorkloads(r, 50_000/part)
 	return p
 }
 
@@ -32,8 +47,8 @@ func largeShape(r *rand.Rand, i int) shape {
 }
 
 // largeImages gives 600 images to nobody or to strangers and the rest to the repositories in turn, release by release.
-func (p *plan) largeImages(r *rand.Rand) {
-	const total, foreign, attested = 10_000, 600, 5_000
+func (p *plan) largeImages(r *rand.Rand, part int) {
+	total, foreign, attested := 10_000/part, 600/part, 5_000/part
 	for i := range foreign {
 		p.images = append(p.images, imagePlan{origin: origin(1 + i%2)})
 	}
@@ -84,8 +99,8 @@ func largeImage(r *rand.Rand, repo, unit, version int, left *int, images int) im
 	return ip
 }
 
-func (p *plan) largeWorkloads(r *rand.Rand) {
-	for i := range 50_000 {
+func (p *plan) largeWorkloads(r *rand.Rand, workloads int) {
+	for i := range workloads {
 		w := workloadPlan{image: i, platform: aks}
 		if i >= len(p.images)*9/10 {
 			w.image = r.IntN(len(p.images) * 9 / 10) // a tenth of the images lies in the registry only

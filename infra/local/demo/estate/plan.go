@@ -92,13 +92,14 @@ type plan struct {
 }
 
 func planFor(c Config) (plan, error) {
-	switch c.Size {
-	case "small":
+	if c.Size == "small" {
 		return smallPlan(), nil
-	case "large":
-		return largePlan(c.Seed), nil
 	}
-	return plan{}, fmt.Errorf("estate %q: want small or large", c.Size)
+	part, ok := Part(c.Size)
+	if !ok {
+		return plan{}, fmt.Errorf("estate %q: want small, large, or large/N for an Nth of it", c.Size)
+	}
+	return largePlan(c.Seed, part), nil
 }
 
 // smallPlan is an estate that can be looked through in ten minutes, with each case once.
