@@ -53,6 +53,7 @@ type Config struct {
 	// RetireShare is RETIRE_SHARE: percent of a scope beyond which nothing is retired without a person; 0: no guard.
 	RetireShare int
 	FeedsDir    string // FEEDS_DIR
+	VEXDir      string // VEX_DIR: a folder of OpenVEX documents
 	// Closed is EGRESS=closed: nothing outside the named GitHub and cloud is asked. It is the default where either is not
 	// the public one.
 	Closed bool
@@ -159,6 +160,7 @@ func readConfig(get func(string) string) (Config, error) {
 		Interval:       s.duration("RESYNC_INTERVAL", 6*time.Hour),
 		RetireShare:    s.percent("RETIRE_SHARE", 20),
 		FeedsDir:       s.or("FEEDS_DIR", ""),
+		VEXDir:         s.or("VEX_DIR", ""),
 		OTLP:           s.url("OTEL_EXPORTER_OTLP_ENDPOINT", ""),
 		TraceShare:     s.share("TRACE_SHARE", 1),
 		Local:          s.oneOf("THROUGHLINE_LOCAL", "false", "true") == "true",

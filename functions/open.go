@@ -264,7 +264,7 @@ func (h *house) inventory() []string {
 }
 
 func (h *house) prioritize() (http.Handler, error) {
-	s := &prioritize.Stage{Store: h.store, Policy: h.policyInForce, Feeds: intelligence{h.shelf}, Inventory: h.inventory(), Now: now, Log: h.log}
+	s := &prioritize.Stage{Store: h.store, Policy: h.policyInForce, Feeds: intelligence{h.shelf}, VEX: &statements{shelf: h.shelf, log: h.log}, Inventory: h.inventory(), Now: now, Log: h.log}
 	return h.queue("prioritize", s.Handle)
 }
 
@@ -310,8 +310,12 @@ func (h *house) resync() (http.Handler, error) {
 		if err != nil {
 			return nil, err
 		}
+		stated, err := renewVEX(ctx, h.library())
+		if err != nil {
+			return nil, err
+		}
 		due, err := s.Tick(ctx)
-		return append(renewed, due...), errors.Join(err, h.logbook().Append(ctx, now()))
+		return slices.Concat(renewed, stated, due), errors.Join(err, h.logbook().Append(ctx, now()))
 	}
 	watched := func(ctx context.Context, at customhandler.Tick) ([]event.Event, error) {
 		return h.telemetry.Tick(ctx, "resync", func(ctx context.Context) ([]event.Event, error) { return tick(ctx, at) })

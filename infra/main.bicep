@@ -91,6 +91,9 @@ param attestationRoots string = egress == 'open' ? 'tuf' : ''
 @description('Folder of feed files in the package; empty: the publishers are asked, or nobody where egress is closed.')
 param feedsDir string = ''
 
+@description('Folder of OpenVEX documents in the package; empty: none. The policy says whose statements count.')
+param vexDir string = ''
+
 @description('Time between full readings.')
 param resyncInterval string = '6h'
 
@@ -309,6 +312,7 @@ module app 'functionapp.bicep' = {
       FALLBACK_OWNER: fallbackOwner
       EGRESS: egress
       FEEDS_DIR: feedsDir
+      VEX_DIR: vexDir
       GITHUB_API_URL: githubApiUrl
       GITHUB_APP_ID: githubAppId
       GITHUB_HOST_KEY: githubHostKey

@@ -93,6 +93,9 @@ func (a *API) plan(r *http.Request) (any, error) {
 	if len(faults) > 0 {
 		return nil, userError{http.StatusUnprocessableEntity, faults.Error()}
 	}
+	if !slices.Equal(p.Acceptance.VEXAuthors, a.Policy().Acceptance.VEXAuthors) {
+		warnings = append(warnings, "acceptance.vex_authors differs from the policy in force; what their VEX documents would lower is not part of this plan")
+	}
 	out, err := a.PlanPolicy(r.Context(), p)
 	out.Warnings, out.Tiers, out.Issues = warnings, out.Tiers[:min(len(out.Tiers), most)], out.Issues[:min(len(out.Issues), most)]
 	return out, err

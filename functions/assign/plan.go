@@ -78,7 +78,7 @@ func (c *work) status(counting bool) (graph.Status, string) {
 	case len(open) == 0:
 		return c.progress()
 	case acceptedOnly(open):
-		return graph.StatusAccepted, "the risk was accepted"
+		return graph.StatusAccepted, acceptedBecause(open)
 	case !early(was) && c.remediation.Issue == nil:
 		return graph.StatusOpen, ""
 	case counting && !early(was):
@@ -134,6 +134,14 @@ const ruleAccepted = "R0"
 
 func acceptedOnly(fs []graph.Finding) bool {
 	return !slices.ContainsFunc(fs, func(f graph.Finding) bool { return f.Decision == nil || f.Decision.Rule != ruleAccepted })
+}
+
+// acceptedBecause tells people's acceptances from statements of their suppliers.
+func acceptedBecause(fs []graph.Finding) string {
+	if slices.ContainsFunc(fs, func(f graph.Finding) bool { return f.Acceptance.Stands() }) {
+		return "the risk was accepted"
+	}
+	return "a VEX statement says that what runs is not affected"
 }
 
 // next compares the plan with what the issue shows.

@@ -191,7 +191,7 @@ func (t *tie) exposed(ctx context.Context, x *graph.Exposure, d graph.Digest) er
 }
 
 func exposedArtifact(o origin, best graph.Evidence) graph.ExposedArtifact {
-	return graph.ExposedArtifact{Digest: o.digest, Name: nameOf(o), Method: best.Method, Commit: best.Commit, Contexts: best.Contexts, Platform: o.members[0].Platform}
+	return graph.ExposedArtifact{Digest: o.digest, Name: nameOf(o), Method: best.Method, Commit: best.Commit, Contexts: best.Contexts, Platform: o.members[0].Platform, Indexes: o.members[0].Indexes}
 }
 
 // forget takes a digest out of the exposure, with the workloads that ran nothing else of the repository.

@@ -26,6 +26,8 @@ func (r *round) cause(before *graph.Decision, now graph.Decision, was, is graph.
 		return "policy " + is.Policy
 	case was.Feeds != is.Feeds:
 		return editions(now)
+	case was.Stated != is.Stated:
+		return "VEX documents " + r.VEX.Edition()
 	case was.Exposure != is.Exposure:
 		return ""
 	}

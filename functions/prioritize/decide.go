@@ -24,7 +24,7 @@ func (r *round) decision(ctx context.Context, f *graph.Finding) (graph.Decision,
 	}
 	base.Running = where.running
 	base.Accepted = r.accepted(*f)
-	all, err := r.explanations(base, where)
+	all, err := r.explanations(*f, base, where)
 	if err != nil {
 		return graph.Decision{}, false, err
 	}
@@ -33,12 +33,15 @@ func (r *round) decision(ctx context.Context, f *graph.Finding) (graph.Decision,
 	return d, true, err
 }
 
-func (r *round) explanations(base decision.Inputs, where reach) ([]decision.Explanation, error) {
+func (r *round) explanations(f graph.Finding, base decision.Inputs, where reach) ([]decision.Explanation, error) {
 	var all []decision.Explanation
 	for _, w := range where.workloads {
-		all = append(all, r.explain.Explain(r.on(base, w, len(where.workloads))))
+		in := r.on(base, w, len(where.workloads))
+		in.VEX = r.stated(f, where.imagesOn(w))
+		all = append(all, r.explain.Explain(in))
 	}
 	if len(all) == 0 {
+		base.VEX = r.stated(f, scanned(f))
 		base.Workloads = decision.Fact{Value: strconv.Itoa(0), Source: "mapping graph"}
 		all = append(all, r.explain.Explain(base))
 	}

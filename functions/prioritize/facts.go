@@ -14,13 +14,16 @@ import (
 // reach is where a finding runs, as far as is known.
 type reach struct {
 	workloads []graph.ExposedWorkload
+	images    []graph.ExposedArtifact // that hold the finding, running
 	running   decision.Fact
 }
 
 func (w reach) answer() graph.Answer { return graph.Answer(w.running.Value) }
 
-func running(ws []graph.ExposedWorkload, source string) reach {
-	return reach{ws, decision.Fact{Value: string(graph.Yes), Source: source}}
+// on is the reach of a finding that some workloads run.
+func (w reach) on(source string) reach {
+	w.running = decision.Fact{Value: string(graph.Yes), Source: source}
+	return w
 }
 
 // reachOf tells which workloads of the repository run the finding.
@@ -33,8 +36,8 @@ func (r *round) reachOf(ctx context.Context, f graph.Finding) (reach, error) {
 	case f.Alert != nil && f.Alert.Dependency != nil && f.Alert.Dependency.Scope == "development":
 		return reach{running: decision.Running(decision.Inventory{Development: true}, r.now, r.policy)}, nil
 	}
-	if ws := r.workloadsOf(func(a graph.ExposedArtifact) bool { return contains(a, pathOf(f)) }); len(ws) > 0 {
-		return running(ws, "images of the repository"), nil
+	if seen := r.seen(func(a graph.ExposedArtifact) bool { return contains(a, pathOf(f)) }); len(seen.workloads) > 0 {
+		return seen.on("images of the repository"), nil
 	}
 	return r.notSeen(ctx, r.exposure.Images)
 }
@@ -53,43 +56,53 @@ func (r *round) notSeen(ctx context.Context, imageKnown bool) (reach, error) {
 }
 
 func (r *round) reachOfImage(ctx context.Context, f *graph.RuntimeFinding) (reach, error) {
-	ws := r.workloadsOf(func(a graph.ExposedArtifact) bool { return a.Digest == f.Digest })
+	seen := r.seen(func(a graph.ExposedArtifact) bool { return a.Digest == f.Digest })
 	if f.Workload != "" {
-		if i := slices.IndexFunc(ws, func(w graph.ExposedWorkload) bool { return w.ID == f.Workload }); i >= 0 {
-			ws = ws[i : i+1]
+		if i := slices.IndexFunc(seen.workloads, func(w graph.ExposedWorkload) bool { return w.ID == f.Workload }); i >= 0 {
+			seen.workloads = seen.workloads[i : i+1]
 		}
 	}
-	if len(ws) > 0 {
-		return running(ws, "Defender for Cloud"), nil
+	if len(seen.workloads) > 0 {
+		return seen.on("Defender for Cloud"), nil
 	}
 	return r.notSeen(ctx, true)
 }
 
 func (r *round) reachOfMatches(ctx context.Context, ms []graph.RuntimeMatch) (reach, error) {
-	ws := r.workloadsOf(func(a graph.ExposedArtifact) bool {
+	seen := r.seen(func(a graph.ExposedArtifact) bool {
 		return slices.ContainsFunc(ms, func(m graph.RuntimeMatch) bool { return m.Digest == a.Digest })
 	})
-	if len(ws) > 0 {
-		return running(ws, "Defender for Cloud sees it in the running image"), nil
+	if len(seen.workloads) > 0 {
+		return seen.on("Defender for Cloud sees it in the running image"), nil
 	}
 	return r.notSeen(ctx, true)
 }
 
-// workloadsOf lists the workloads that run an artifact which passes the test.
-func (r *round) workloadsOf(test func(graph.ExposedArtifact) bool) []graph.ExposedWorkload {
-	var digests []graph.Digest
+// seen lists the images that pass the test and the workloads that run one of them.
+func (r *round) seen(test func(graph.ExposedArtifact) bool) reach {
+	var seen reach
 	for _, a := range r.exposure.Artifacts {
 		if test(a) {
-			digests = append(digests, a.Digest)
+			seen.images = append(seen.images, a)
 		}
 	}
-	var ws []graph.ExposedWorkload
 	for _, w := range r.exposure.Workloads {
-		if slices.ContainsFunc(w.Digests, func(d graph.Digest) bool { return slices.Contains(digests, d) }) {
-			ws = append(ws, w)
+		if len(seen.imagesOn(w)) > 0 {
+			seen.workloads = append(seen.workloads, w)
 		}
 	}
-	return ws
+	return seen
+}
+
+// imagesOn are the images with the finding that a workload runs.
+func (w reach) imagesOn(x graph.ExposedWorkload) []graph.ExposedArtifact {
+	var images []graph.ExposedArtifact
+	for _, a := range w.images {
+		if slices.Contains(x.Digests, a.Digest) {
+			images = append(images, a)
+		}
+	}
+	return images
 }
 
 // contains tells whether an image may hold a path: it was built from a context above it, or its context is not known.

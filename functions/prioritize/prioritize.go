@@ -40,6 +40,7 @@ type Stage struct {
 	Store  graph.Store
 	Policy func() *decision.Policy
 	Feeds  intelligence // nil: no feed is connected
+	VEX    statements   // nil: no documents
 	// Inventory are the ids of the scopes that together list everything that runs.
 	Inventory []string
 	Now       func() time.Time
@@ -217,6 +218,7 @@ func (r *round) basis(f graph.Finding) graph.Basis {
 	if r.Feeds != nil {
 		b.Feeds = r.Feeds.Version(f.CVEs, r.policy)
 	}
+	b.Stated = r.said(f)
 	if f.Acceptance != nil {
 		b.Accepted = graph.Version(f.Acceptance)
 	}

@@ -124,6 +124,7 @@ type tables struct {
 	kev   map[CVE]Day
 	epss  peaks
 	ssvc  map[CVE]SSVC
+	vex   map[string]string // the documents by the names of their files
 }
 
 // Shelf answers from memory what the editions in force say. The zero value with a Store is ready; it is safe for
@@ -178,6 +179,8 @@ func (t *tables) take(f Feed, packed []byte) (err error) {
 		t.epss, err = unpackEPSS(packed)
 	case Vulnrichment:
 		t.ssvc, err = unpackSSVC(packed)
+	case VEX:
+		t.vex, err = unpackVEX(packed)
 	}
 	return err
 }

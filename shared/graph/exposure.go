@@ -45,6 +45,7 @@ type ExposedArtifact struct {
 	Commit   string   `json:"commit,omitempty"`
 	Contexts []string `json:"contexts,omitempty"`
 	Platform string   `json:"platform,omitempty"`
+	Indexes  []Digest `json:"indexes,omitempty"` // that list it
 }
 
 // ExposedWorkload is one workload that runs at least one image of the repository.

@@ -67,6 +67,7 @@ type Basis struct {
 	Number   int64  `json:"number,omitempty"` // Exposure.Number
 	Policy   string `json:"policy"`           // policy hash
 	Feeds    string `json:"feeds,omitempty"`  // what the feeds say of its vulnerabilities
+	Stated   string `json:"stated,omitempty"` // what VEX documents say of its vulnerabilities
 	Accepted string `json:"accepted,omitempty"`
 }
 
