@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"throughline/functions/assign"
+	"throughline/shared/graph"
 )
 
 // Config is the environment, read once. local.settings.example.json shows every setting.
@@ -29,6 +30,8 @@ type Config struct {
 	WebhookSecret []secret // GITHUB_WEBHOOK_SECRET, then _PREVIOUS during a rotation
 	Installations []int64  // GITHUB_INSTALLATIONS; empty: all
 	UserToken     secret   // GITHUB_USER_TOKEN, only for Copilot
+	// Limits is GITHUB_CONTENT_LIMITS: what may be created through one installation, per minute/per hour.
+	Limits graph.Limits
 
 	Cloud         string            // AZURE_CLOUD: public, usgovernment, china
 	Scopes        []string          // AZURE_SCOPES: subscription ids, or mg:<management group>
@@ -140,6 +143,7 @@ func readConfig(get func(string) string) (Config, error) {
 		WebhookSecret: s.webhookSecrets(),
 		Installations: s.numbers("GITHUB_INSTALLATIONS"),
 		UserToken:     secret(s.or("GITHUB_USER_TOKEN", "")),
+		Limits:        s.limits("GITHUB_CONTENT_LIMITS", "80/500"),
 
 		Cloud:         s.oneOf("AZURE_CLOUD", "public", "usgovernment", "china"),
 		Scopes:        list(s.or("AZURE_SCOPES", "")),
@@ -225,6 +229,20 @@ func (s *settings) percent(name string, otherwise int) int {
 		return otherwise
 	}
 	return n
+}
+
+// limits reads how much may be created in a minute and in an hour.
+func (s *settings) limits(name, otherwise string) graph.Limits {
+	var l graph.Limits
+	v := s.or(name, otherwise)
+	minute, hour, _ := strings.Cut(v, "/")
+	var bad [2]error
+	l.PerMinute, bad[0] = strconv.Atoi(minute)
+	l.PerHour, bad[1] = strconv.Atoi(hour)
+	if errors.Join(bad[:]...) != nil || l.PerMinute < 1 || l.PerHour < 1 {
+		s.fault(name, fmt.Sprintf("%q are no limits", v), "write what may be created in a minute and in an hour, like "+otherwise)
+	}
+	return l
 }
 
 func (s *settings) numbers(name string) []int64 {

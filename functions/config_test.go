@@ -38,13 +38,13 @@ func TestConfigWithTheLeastThatWorks(t *testing.T) {
 
 func TestConfigNamesEveryFault(t *testing.T) {
 	env := map[string]string{"GITHUB_APP_ID": "seven", "GITHUB_WEBHOOK_SECRET": "short", "MODE": "maybe", "RESYNC_INTERVAL": "soon",
-		"GITHUB_API_URL": "github.example", "REGISTRY_MIRRORS": "acr", "GITHUB_INSTALLATIONS": "x", "AZURE_CLOUD": "moon"}
+		"GITHUB_API_URL": "github.example", "REGISTRY_MIRRORS": "acr", "GITHUB_INSTALLATIONS": "x", "AZURE_CLOUD": "moon", "GITHUB_CONTENT_LIMITS": "80"}
 	_, err := readConfig(func(k string) string { return env[k] })
 	if err == nil {
 		t.Fatal("no fault was found")
 	}
 	for _, name := range []string{"FUNCTIONS_CUSTOMHANDLER_PORT", "ServiceBusConnection", "CosmosConnection", "GITHUB_APP_ID", "GITHUB_APP_PRIVATE_KEY",
-		"GITHUB_WEBHOOK_SECRET", "MARKER_KEY", "MODE", "RESYNC_INTERVAL", "GITHUB_API_URL", "REGISTRY_MIRRORS", "GITHUB_INSTALLATIONS", "AZURE_CLOUD"} {
+		"GITHUB_WEBHOOK_SECRET", "MARKER_KEY", "MODE", "RESYNC_INTERVAL", "GITHUB_API_URL", "REGISTRY_MIRRORS", "GITHUB_INSTALLATIONS", "AZURE_CLOUD", "GITHUB_CONTENT_LIMITS"} {
 		if !strings.Contains(err.Error(), name+":") {
 			t.Errorf("%s is not named in:\n%v", name, err)
 		}

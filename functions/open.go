@@ -136,7 +136,7 @@ func (h *house) wanted(name string, installation int64) bool {
 }
 
 func (h *house) openGitHub() (err error) {
-	options := client.Options{URL: h.cfg.GitHubURL, Host: h.hostKey(), AppID: h.cfg.AppID, PrivateKey: []byte(h.cfg.AppKey), Reserve: reserve, Now: now,
+	options := client.Options{URL: h.cfg.GitHubURL, Host: h.hostKey(), AppID: h.cfg.AppID, PrivateKey: []byte(h.cfg.AppKey), UserToken: string(h.cfg.UserToken), Reserve: reserve, Now: now,
 		Transport: h.telemetry.Transport("github", http.DefaultTransport),
 		Digests:   h.graph().DigestsOf, Healer: h.graph(), Wanted: h.wanted, Pending: h.graph().DigestsWithoutAttestation, Asked: h.graph().DigestsOfRound}
 	s, err := h.openSignatures()
@@ -271,8 +271,11 @@ func (h *house) prioritize() (http.Handler, error) {
 func (h *house) assign() (http.Handler, error) {
 	s := &assign.Stage{Store: h.store, Tracker: h.github, Policy: h.policyInForce, Mode: assign.Mode(h.cfg.Mode), Marker: assign.Marker{Key: []byte(h.cfg.MarkerKey)},
 		Process: uuid.NewString(), Now: now, Log: h.log, Speaker: h.github, History: h.github, Alerts: h.github, Rights: h.github, Window: h.quiet(), Modes: h.cfg.Modes,
-		Owners: &assign.Owners{People: h.github, Fallback: h.cfg.Fallback, Now: now}, Budget: &assign.Budget{Store: h.store, Limits: githubLimits, Now: now}}
+		Owners: &assign.Owners{People: h.github, Fallback: h.cfg.Fallback, Now: now}, Budget: &assign.Budget{Store: h.store, Limits: h.cfg.Limits, Now: now}}
 	s.Signed = h.cfg.EvidenceKey != nil
+	if h.cfg.UserToken != "" {
+		s.Agents = h.github
+	}
 	if h.catalogue != nil {
 		s.Owners.Catalogue = h.catalogue
 	}
@@ -337,7 +340,7 @@ func (h *house) access() api.Access {
 }
 
 func (h *house) api() (http.Handler, error) {
-	a := &api.API{Store: h.store, Letters: letters{h.bus}, Publish: h.publish(), Resync: h.resyncStage().Start, Health: h.health, Access: h.access(), Policy: h.policyInForce, Now: now, Log: h.log}
+	a := &api.API{Store: h.store, Letters: letters{h.bus}, Publish: h.publish(), Resync: h.resyncStage().Start, Health: h.health, Access: h.access(), Limits: h.cfg.Limits, Policy: h.policyInForce, Now: now, Log: h.log}
 	if k := h.cfg.EvidenceKey; k != nil {
 		a.Sign, a.VerifyLog = k.envelope, k.verifyLog
 	}
@@ -347,7 +350,7 @@ func (h *house) api() (http.Handler, error) {
 func (h *house) dashboard() (http.Handler, error) {
 	reader := h.access()
 	d := &dashboard.Dashboard{Store: h.store, Guard: func(next http.Handler) http.Handler { return reader.Need(api.Reader, next) }, Filter: api.ParseFilter,
-		Policy: h.policyInForce, Health: h.health, Limits: githubLimits, Now: now, Log: h.log,
+		Policy: h.policyInForce, Health: h.health, Limits: h.cfg.Limits, Copilot: h.cfg.UserToken != "", Now: now, Log: h.log,
 		Caller: func(r *http.Request) (string, bool) {
 			who, _ := reader.Who(r) // Guard has let the caller in
 			return who.Name, who.May(api.Operator)

@@ -9,11 +9,7 @@ import (
 
 	"throughline/functions/assign"
 	"throughline/shared/defender"
-	"throughline/shared/graph"
 )
-
-// githubLimits are what GitHub documents for things created through one installation.
-var githubLimits = graph.Limits{PerMinute: 80, PerHour: 500}
 
 // quiet is how long nothing without the fix must have been seen before an issue counts as verified. On one machine the
 // inventory is as fresh as its events.

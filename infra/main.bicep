@@ -102,6 +102,9 @@ param resyncInterval string = '6h'
 @maxValue(100)
 param retireShare int = 20
 
+@description('What may be created on GitHub through one installation: per minute/per hour. GitHub documents 80/500; GitHub Enterprise Server has no limits by default.')
+param githubContentLimits string = '80/500'
+
 @description('When due readings are started, six fields, UTC.')
 param resyncSchedule string = '0 */5 * * * *'
 
@@ -322,6 +325,7 @@ module app 'functionapp.bicep' = {
       OTEL_EXPORTER_OTLP_ENDPOINT: otlpEndpoint
       REGISTRY_MIRRORS: registryMirrors
       RESYNC_INTERVAL: resyncInterval
+      GITHUB_CONTENT_LIMITS: githubContentLimits
       RETIRE_SHARE: string(retireShare)
       RESYNC_SCHEDULE: resyncSchedule
       TRACE_SHARE: traceShare

@@ -50,6 +50,8 @@ type API struct {
 	// Health reports the parts; ok is false when one is down.
 	Health func(context.Context) (report any, ok bool)
 	Access Access
+	// Limits bound what may be written through one installation.
+	Limits graph.Limits
 	// Policy is the one in force.
 	Policy func() *decision.Policy
 	// Sign wraps a statement of evidence in a signed envelope; nil: no key is configured.

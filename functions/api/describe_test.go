@@ -57,6 +57,8 @@ var routes = []route{
 	{method: "GET", path: "/api/parked", what: "Messages that no retry can heal", answer: list[Letter]{}, query: []string{"cursor"}},
 	{method: "GET", path: "/api/actions", what: "What people did: who, what, on what, why, and how it went", answer: list[graph.Action]{}, query: []string{"cursor"}},
 	{method: "GET", path: "/api/guards", what: "Causes whose issues wait, or waited, for a person", answer: list[graph.Guard]{}},
+	{method: "GET", path: "/api/budget", what: "What may still be written through each installation, how many issues wait, and when the last will be open", answer: list[graph.Allowance]{}},
+	{method: "GET", path: "/api/trend", what: "Open findings and verified fixes by day, how long fixes took, and what became of those given to Copilot", answer: trends{}},
 	{method: "GET", path: "/api/health", what: "The parts; 503 when one is down", answer: map[string]any{}},
 	{method: "GET", path: "/api/openapi.json", what: "This description", answer: map[string]any{}},
 	{method: "GET", path: "/api/deadletters", what: "Messages that Service Bus gave up", answer: list[Letter]{}},
@@ -66,6 +68,7 @@ var routes = []route{
 	{method: "POST", path: "/api/plan", what: "What a policy would change, without doing it", answer: Plan{}, query: []string{"name", "most"}, takes: "application/yaml"},
 	{method: "POST", path: "/api/guards/{id}/approve", what: "Let the issues open that a cause would open beyond the policy's bound", answer: released{}, body: ask{}},
 	{method: "POST", path: "/api/findings/{id}/issue", what: "Open the issue of a finding now", answer: asked{}, body: ask{}},
+	{method: "POST", path: "/api/findings/{id}/copilot", what: "Give the issue of a finding to GitHub's coding agent", answer: given{}, body: ask{}},
 	{method: "POST", path: "/api/findings/{id}/accept", what: "Accept the risk of a finding until a day", answer: changed{}, body: ask{}},
 	{method: "POST", path: "/api/findings/{id}/reassess", what: "Decide a finding again without waiting for the end of its hold", answer: changed{}, body: ask{}},
 }

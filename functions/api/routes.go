@@ -48,6 +48,8 @@ func (a *API) routes() []endpoint {
 		{method: "GET", path: "/api/deadletters", role: Reader, answer: a.deadLetters},
 		{method: "GET", path: "/api/actions", role: Reader, answer: a.actions},
 		{method: "GET", path: "/api/guards", role: Reader, answer: a.guards},
+		{method: "GET", path: "/api/budget", role: Reader, answer: a.budget},
+		{method: "GET", path: "/api/trend", role: Reader, answer: a.trend},
 		{method: "GET", path: "/api/openapi.json", role: Reader, file: describe},
 		{method: "GET", path: "/api/health", file: a.health},
 		{method: "POST", path: "/api/parked/{id}/replay", role: Operator, answer: a.replay, subject: id},
@@ -57,6 +59,7 @@ func (a *API) routes() []endpoint {
 		{method: "POST", path: "/api/plan", role: Operator, answer: a.plan, subject: all},
 		{method: "POST", path: "/api/guards/{id}/approve", role: Operator, answer: a.approveGuard, subject: id},
 		{method: "POST", path: "/api/findings/{id}/issue", role: Operator, answer: a.issue, subject: id},
+		{method: "POST", path: "/api/findings/{id}/copilot", role: Operator, answer: a.copilot, subject: id},
 		{method: "POST", path: "/api/findings/{id}/accept", role: Operator, answer: a.accept, subject: id},
 		{method: "POST", path: "/api/findings/{id}/reassess", role: Operator, answer: a.reassess, subject: id},
 	}

@@ -244,33 +244,48 @@ func (c *work) shown(p plan) []graph.Finding {
 	return slices.DeleteFunc(slices.Clone(c.findings), func(f graph.Finding) bool { return !slices.Contains(p.counting, f.ID) })
 }
 
-// say writes the comment that an action left to be written. The issue's text says the same, so that a comment that a
-// crash doubles or GitHub refuses loses nothing.
+// say writes the comment that an action left to be written. The issue's text says the same, so that a comment that
+// GitHub refuses loses nothing.
 func (c *work) say(ctx context.Context) error {
 	i := c.remediation.Intent
 	if i == nil || i.Action != string(actComment) || c.remediation.Issue == nil {
 		return nil
 	}
 	if c.Speaker != nil {
-		if err := c.speak(ctx, i.Hash); err != nil {
+		p := c.plan()
+		if err := c.speak(ctx, p, speech{c.remediation.Issue.Number, i.Since, i.Hash, c.comment(i.Hash, p)}); err != nil {
 			return err
 		}
 	}
 	return c.save(ctx, func(m *graph.Remediation) { m.Intent = nil })
 }
 
-func (c *work) speak(ctx context.Context, what string) error {
-	p := c.plan()
-	if err := c.spend(ctx, p, true); err != nil {
-		return err
+// speech is a comment to be written once: why names what it is for, since is when it was decided.
+type speech struct {
+	issue     int
+	since     time.Time
+	why, text string
+}
+
+// speak writes a comment, unless an earlier try whose result was not heard wrote it already: its signed marker tells.
+func (c *work) speak(ctx context.Context, p plan, s speech) error {
+	marker := c.Marker.Comment(c.remediation.ID, s.why, s.since)
+	written, err := c.Speaker.FindComments(ctx, c.home, s.issue, s.since.Add(-skew))
+	if err == nil && slices.ContainsFunc(written, func(text string) bool { return strings.HasPrefix(text, marker) }) {
+		return nil
 	}
-	err := c.Speaker.CommentIssue(ctx, c.home, c.remediation.Issue.Number, c.comment(what, p))
+	if err == nil {
+		if err = c.spend(ctx, p, true); err != nil {
+			return err
+		}
+		err = c.Speaker.CommentIssue(ctx, c.home, s.issue, marker+"\n"+s.text)
+	}
 	if final(err) {
 		c.Log.WarnContext(ctx, "GitHub refuses a comment", "remediation", c.remediation.ID, "why", err.Error())
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("comment on issue #%d: %w", c.remediation.Issue.Number, err)
+		return fmt.Errorf("comment on issue #%d: %w", s.issue, err)
 	}
 	return nil
 }
@@ -289,12 +304,20 @@ func (c *work) comment(what string, p plan) string {
 
 func why(p plan) string { return fmt.Sprintf("%s, due %s", p.tier, p.due) }
 
-// withdraw closes the issue of a remediation whose findings all turned out to belong to another repository.
+// withdraw closes the issue of a remediation whose findings all turned out to belong to other repositories. A finding that
+// is nowhere to be seen is on its way to another home, or back: nothing is closed for it.
 func (c *work) withdraw(ctx context.Context) error {
 	const reason = "its findings belong to another repository"
 	m := c.remediation
 	if m.Issue == nil || m.Issue.State == "closed" || m.Issue.Deleted || c.hold() != "" || c.repository.Archived || c.repository.Deleted {
 		return nil
+	}
+	moved, err := c.moved(ctx)
+	if err != nil {
+		return err
+	}
+	if !moved {
+		return c.linger(ctx)
 	}
 	issue, err := c.Tracker.EditIssue(ctx, c.home, m.Issue.Number, graph.IssueEdit{State: "closed", StateReason: "not_planned"})
 	if err != nil {
@@ -306,4 +329,33 @@ func (c *work) withdraw(ctx context.Context) error {
 		m.Closed = &graph.Closing{By: own, At: c.now, Tier: m.Tier, Why: reason}
 		c.note(m, own, "issue closed as not planned", reason)
 	})
+}
+
+// moved tells whether each finding that the issue is for is known to belong to another repository by now.
+func (c *work) moved(ctx context.Context) (bool, error) {
+	for id := range c.remediation.Seen {
+		line, err := graph.Get[graph.Summary](ctx, c.Store, graph.SummaryKey(c.repository.Org, id))
+		if err != nil {
+			return false, err
+		}
+		if to := line.Value.Repository; !line.Exists() || to == c.repository.ID || !to.Mapped() {
+			return false, nil
+		}
+	}
+	return len(c.remediation.Seen) > 0, nil
+}
+
+// linger looks again while the findings are between two homes. After some days a person is to decide.
+func (c *work) linger(ctx context.Context) error {
+	const missing = "none of its findings is to be found; close the issue if it is settled"
+	i := c.remediation.Intent
+	if i == nil || i.Action != string(actWithdraw) {
+		if err := c.intend(ctx, actWithdraw, "", nil); err != nil {
+			return err
+		}
+	}
+	if c.now.Sub(c.remediation.Intent.Since) < patience {
+		return &graph.Limited{Until: c.now.Add(look), Why: "its findings are between two homes"}
+	}
+	return c.save(ctx, func(m *graph.Remediation) { m.Held = missing })
 }

@@ -34,6 +34,8 @@ type tracker interface {
 // speaker adds comments to issues.
 type speaker interface {
 	CommentIssue(ctx context.Context, r graph.Repository, number int, body string) error
+	// FindComments gives the texts of the comments on an issue that were written or changed since a time.
+	FindComments(ctx context.Context, r graph.Repository, number int, since time.Time) ([]string, error)
 }
 
 // Mode is how far the stage may go by itself.
@@ -56,6 +58,7 @@ type Stage struct {
 	Alerts  alerts  // nil: alerts keep their assignees
 	Tickets tickets // nil: nothing is written to Defender for Cloud
 	Rights  rights  // nil: commands on issues are not heard
+	Agents  agents  // nil: no issue is given to a coding agent
 	Budget  *Budget // nil: GitHub's own limits alone hold
 	Policy  func() *decision.Policy
 	Mode    Mode
@@ -190,7 +193,7 @@ func (c *work) settle(ctx context.Context) error {
 		return err
 	}
 	p = c.plan()
-	if err := errors.Join(c.assignAlerts(ctx, p), c.govern(ctx, p)); err != nil {
+	if err := errors.Join(c.assignAlerts(ctx, p), c.govern(ctx, p), c.handOver(ctx)); err != nil {
 		return err
 	}
 	return c.waits(p)

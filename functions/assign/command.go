@@ -88,15 +88,8 @@ func (c *work) reply(ctx context.Context, command graph.Command) error {
 	if c.Speaker == nil || c.hold() != "" || c.remediation.Issue == nil {
 		return nil
 	}
-	if err := c.spend(ctx, c.plan(), true); err != nil {
-		return err
-	}
-	err := c.Speaker.CommentIssue(ctx, c.home, command.Issue, fmt.Sprintf("%s asked: %s\n\n%s.\n", code(command.Actor), code(command.Text), sentence(command.Answer)))
-	if final(err) {
-		c.Log.WarnContext(ctx, "GitHub refuses a comment", "remediation", c.remediation.ID, "why", err.Error())
-		return nil
-	}
-	return err
+	text := fmt.Sprintf("%s asked: %s\n\n%s.\n", code(command.Actor), code(command.Text), sentence(command.Answer))
+	return c.speak(ctx, c.plan(), speech{command.Issue, command.At, fmt.Sprint("comment ", command.Comment), text})
 }
 
 // grammar is what we understand.

@@ -35,7 +35,15 @@ func (b *bench) writes(id graph.RemediationID, comment int64, login, text string
 	}
 }
 
-func (b *bench) comments() []string { return b.hub.comments[fmt.Sprintf("%s#1", repositoryID)] }
+// comments are the comments on the issue, without their markers.
+func (b *bench) comments() []string {
+	var texts []string
+	for _, c := range b.hub.comments[fmt.Sprintf("%s#1", repositoryID)] {
+		_, text, _ := strings.Cut(c, "\n")
+		texts = append(texts, text)
+	}
+	return texts
+}
 
 func (b *bench) acceptance(f graph.FindingID) *graph.Acceptance {
 	b.t.Helper()
@@ -127,14 +135,16 @@ func TestCommandSurvivesFaults(t *testing.T) {
 	b, id = opened(t)
 	b.stage.Rights = maintainers{"ada": true}
 	b.writes(id, 7, "ada", "/throughline accept until "+b.now.AddDate(0, 0, 10).Format(time.DateOnly)+" because")
-	b.hub.fault = func(call string, after bool) error {
-		if call == "comment" && !after {
-			return errBroken
+	for _, effect := range []bool{false, true} { // the answer is lost before it is written, and after
+		b.hub.fault = func(call string, after bool) error {
+			if call == "comment" && after == effect {
+				return errBroken
+			}
+			return nil
 		}
-		return nil
-	}
-	if _, err := b.stage.Handle(context.Background(), e); !errors.Is(err, errBroken) {
-		t.Fatalf("%v", err)
+		if _, err := b.stage.Handle(context.Background(), e); !errors.Is(err, errBroken) {
+			t.Fatalf("%v", err)
+		}
 	}
 	b.hub.fault = nil
 	b.now = b.now.Add(time.Minute)

@@ -121,6 +121,14 @@ func (h *hub) CommentIssue(ctx context.Context, r graph.Repository, number int, 
 	})
 }
 
+func (h *hub) FindComments(ctx context.Context, r graph.Repository, number int, _ time.Time) (found []string, err error) {
+	err = h.do(ctx, "comments", func() error {
+		found = slices.Clone(h.comments[fmt.Sprintf("%s#%d", r.ID, number)])
+		return nil
+	})
+	return found, err
+}
+
 func (h *hub) PatchAlertAssignees(ctx context.Context, r graph.Repository, kind graph.AlertKind, number int, logins []string) error {
 	return h.do(ctx, "alert", func() error {
 		h.assigned[fmt.Sprintf("%s %s %d", r.ID, kind, number)] = logins

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"strings"
+	"time"
 
 	"throughline/shared/graph"
 )
@@ -22,6 +23,11 @@ const (
 // Line is the marker of a remediation: an HTML comment with its identity and an HMAC over it.
 func (m Marker) Line(id graph.RemediationID) string {
 	return markerHead + string(id) + " " + m.sign(id) + markerTail
+}
+
+// Comment is the marker of a comment on the issue of a remediation: why and since tell it from its others.
+func (m Marker) Comment(id graph.RemediationID, why string, since time.Time) string {
+	return markerHead + m.sign(id+graph.RemediationID("\x00"+why+"\x00"+since.UTC().Format(time.RFC3339Nano))) + markerTail
 }
 
 // Read finds the remediation on the first line of an issue's body; false when there is no valid signature.

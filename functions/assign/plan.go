@@ -14,12 +14,13 @@ import (
 type action string
 
 const (
-	actNothing action = ""
-	actCreate  action = "create"
-	actUpdate  action = "update"
-	actClose   action = "close"
-	actReopen  action = "reopen"
-	actComment action = "comment"
+	actNothing  action = ""
+	actCreate   action = "create"
+	actUpdate   action = "update"
+	actClose    action = "close"
+	actReopen   action = "reopen"
+	actComment  action = "comment"
+	actWithdraw action = "withdraw"
 )
 
 // plan is what should be: which findings count, what the issue would say, and what to do about it.

@@ -46,12 +46,13 @@ func (c *work) assignAlerts(ctx context.Context, p plan) error {
 			to = append(to, f)
 		}
 	}
-	hash := graph.Version(m.Assignees, idsOf(to))
-	if len(to) == 0 || m.AlertsAssigned == hash {
+	people := slices.DeleteFunc(slices.Clone(m.Assignees), graph.IsAgent) // an agent that is assigned to an alert begins another fix
+	hash := graph.Version(people, idsOf(to))
+	if len(to) == 0 || len(people) == 0 || m.AlertsAssigned == hash {
 		return nil
 	}
 	for _, f := range to {
-		err := c.Alerts.PatchAlertAssignees(ctx, c.repository, f.Kind, f.Alert.Number, m.Assignees)
+		err := c.Alerts.PatchAlertAssignees(ctx, c.repository, f.Kind, f.Alert.Number, people)
 		if final(err) {
 			c.Log.WarnContext(ctx, "alert keeps its assignees", "finding", f.ID, "why", err.Error())
 			continue

@@ -37,6 +37,8 @@ type Dashboard struct {
 	Health func(context.Context) (report any, ok bool)
 	// Caller names who looks and tells whether he may act; without it nobody may.
 	Caller func(*http.Request) (name string, operator bool)
+	// Copilot tells that fixes can be given to GitHub's coding agent.
+	Copilot bool
 	// Limits bound what may be written through one installation.
 	Limits graph.Limits
 	Now    func() time.Time

@@ -25,6 +25,8 @@ type finding struct {
 	More     int    // workloads beyond those listed
 	Silent   string // why there is no issue; empty when there is one
 	Timeline []graph.Entry
+	Agent    graph.AgentState // how far the coding agent is; empty: it was not given the fix
+	Copilot  bool             // the fix may be given to it
 }
 
 // why is a stored explanation in words.
@@ -66,6 +68,7 @@ func (p *pages) finding(r *http.Request) (content, error) {
 		return content{}, err
 	}
 	f := finding{FindingView: v, Picture: picture(v.Picture()), Silent: silent(v), Timeline: timeline(v)}
+	f.Agent, f.Copilot = p.agent(v)
 	title := string(v.Finding.ID)
 	switch {
 	case v.Finding.Alert != nil:
@@ -81,6 +84,20 @@ func (p *pages) finding(r *http.Request) (content, error) {
 		f.More = len(d.Workloads) - len(f.Others)
 	}
 	return content{title, f}, nil
+}
+
+// agent tells how far the coding agent is with the fix, and whether it may be given to it.
+func (p *pages) agent(v graph.FindingView) (graph.AgentState, bool) {
+	m := v.Remediation
+	if m == nil || m.Issue == nil {
+		return "", false
+	}
+	state := m.Agent()
+	if state != "" {
+		state = state.Late(m.Handover.Done, p.Now())
+	}
+	free := state == "" || state == graph.AgentRefused
+	return state, free && p.Copilot && m.Issue.State == "open" && p.rule().HandOver([]graph.Finding{v.Finding}) == ""
 }
 
 // explain puts the stored explanation of the deciding workload into words.
@@ -220,9 +237,11 @@ func age(t, now time.Time) string {
 	return plural(int(d/(24*time.Hour)), "day") + " ago"
 }
 
-func plural(n int, unit string) string {
+func plural(n int, unit string) string { return plurals(n, unit, unit+"s") }
+
+func plurals(n int, one, many string) string {
 	if n == 1 {
-		return "1 " + unit
+		return "1 " + one
 	}
-	return strconv.Itoa(n) + " " + unit + "s"
+	return strconv.Itoa(n) + " " + many
 }

@@ -133,6 +133,7 @@ type fixList struct {
 	Status   string
 	Total    int
 	Next     string
+	Agents   graph.AgentRecord
 }
 
 type statusCount struct {
@@ -149,7 +150,7 @@ func (p *pages) fixes(r *http.Request) (content, error) {
 		return content{}, err
 	}
 	status := r.URL.Query().Get("status")
-	l := fixList{Status: status}
+	l := fixList{Status: status, Agents: o.Agents}
 	for s, n := range o.Statuses {
 		l.Statuses = append(l.Statuses, statusCount{s, n})
 	}

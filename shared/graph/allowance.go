@@ -13,6 +13,8 @@ type Allowance struct {
 	Free         int    `json:"free"` // new issues that may be opened now
 	Left         int    `json:"left"` // writes left within the hour
 	Waiting      int    `json:"waiting"`
+	// Finish is when the last of those who wait may write, as far as is known now.
+	Finish time.Time `json:"finish,omitzero"`
 }
 
 // Allowances reads the ledger of every installation.
@@ -28,7 +30,11 @@ func Allowances(ctx context.Context, s Store, now time.Time, limits Limits) ([]A
 			return nil, err
 		}
 		l := ledger.Value
-		all = append(all, Allowance{o.Installation, o.Login, limits.PerHour, max(l.Free(now, limits), 0), max(l.FreeEdits(now, limits), 0), l.Length()})
+		a := Allowance{Installation: o.Installation, Login: o.Login, PerHour: limits.PerHour, Free: max(l.Free(now, limits), 0), Left: max(l.FreeEdits(now, limits), 0), Waiting: l.Length()}
+		if a.Waiting > 0 {
+			a.Finish = l.Slot(now, a.Waiting-1, limits)
+		}
+		all = append(all, a)
 	}
 	return all, err
 }

@@ -181,6 +181,9 @@ type Summary struct {
 	Known bool `json:"known,omitempty"`
 	// Decided is the version of the decision that it shows.
 	Decided string `json:"decided"`
+	// Agent tells how far the coding agent has come that the fix was given to at AgentAt.
+	Agent   AgentState `json:"agent,omitempty"`
+	AgentAt time.Time  `json:"agentAt,omitzero"`
 	// Revision and Handled are the revisions of the finding and of the remediation that it shows.
 	Revision int64 `json:"revision,omitempty"`
 	Handled  int64 `json:"handled,omitempty"`

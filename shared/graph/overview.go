@@ -24,6 +24,8 @@ type Overview struct {
 	Unknown  int            `json:"unknown"` // open, and not known whether it runs
 	Fixes    []Fix          `json:"fixes"`   // most urgent first
 	Statuses map[string]int `json:"statuses"`
+	// Agents tells what became of the fixes that were given to the coding agent.
+	Agents AgentRecord `json:"agents"`
 	// Trend has a line for each of the last days, oldest first; Mended tells by tier how long fixes took until proven.
 	Trend  []Day         `json:"trend"`
 	Mended map[Tier]Mean `json:"mended"`
@@ -145,6 +147,7 @@ func (c *counter) done() Overview {
 			continue
 		}
 		c.o.Fixes = append(c.o.Fixes, *f)
+		c.o.Agents.add(f.Summary, c.now)
 		c.o.Statuses[cmp.Or(f.Status, string(StatusOpen))]++
 	}
 	slices.SortFunc(c.o.Fixes, func(a, b Fix) int {

@@ -62,6 +62,8 @@ type Remediation struct {
 	// Governed and AlertsAssigned are hashes of what was written to Defender for Cloud and onto the alerts.
 	Governed       string `json:"governed,omitempty"`
 	AlertsAssigned string `json:"alertsAssigned,omitempty"`
+	// Handover is set once a person gave the fix to the coding agent.
+	Handover *Handover `json:"handover,omitempty"`
 	// Commands are what people wrote to us on the issue, oldest first.
 	Commands []Command `json:"commands,omitempty"`
 	// Revision grows with every write.

@@ -18,6 +18,9 @@ func Summarise(f Finding, x Exposure, m *Remediation) Summary {
 	if m != nil {
 		s.Status, s.Assignees, s.Handled = string(m.Status), m.Assignees, m.Revision
 		s.proof(m)
+		if s.Agent = m.Agent(); s.Agent != "" {
+			s.AgentAt = m.Handover.Done
+		}
 		if m.Issue != nil {
 			s.Issue, s.IssueURL, s.IssueState = m.Issue.Number, m.Issue.URL, m.Issue.State
 		}
@@ -156,6 +159,7 @@ func (s Summary) newest(old Summary) Summary {
 	next.Issue, next.IssueURL, next.IssueState = handled.Issue, handled.IssueURL, handled.IssueState
 	next.Verified, next.Rolled, next.RollsOut = handled.Verified, handled.Rolled, handled.RollsOut
 	next.ClosedAt = handled.ClosedAt
+	next.Agent, next.AgentAt = handled.Agent, handled.AgentAt
 	next.log()
 	return next
 }

@@ -48,7 +48,7 @@ import (
 type Options struct {
 	GitHubAddr, AzureAddr string // "127.0.0.1:7080", "127.0.0.1:7090"; port 0 picks one
 	Seed                  int64
-	Estate                string // "small", "large", or "large/N" for an Nth of it; "" is small
+	Estate                string // "small", "medium", "large", or "large/N" for an Nth of it; "" is small
 	Dir                   string // "" keeps everything in memory
 	WebhookURL            string // where webhooks go; "" holds them back until SetWebhook
 	WebhookSecret         string // "" makes one up, which Env shows
@@ -288,6 +288,7 @@ func (d *Demo) Env() []string {
 		fmt.Sprintf("GITHUB_APP_ID=%d", d.world.AppID),
 		"GITHUB_APP_PRIVATE_KEY=" + d.keyPEM,
 		"GITHUB_WEBHOOK_SECRET=" + d.options.WebhookSecret,
+		"GITHUB_USER_TOKEN=" + github.UserToken,
 		"AZURE_ARM_URL=" + d.AzureURL(),
 		"AZURE_SCOPES=mg:" + d.world.ManagementGroup,
 		"REGISTRY_MIRRORS=" + strings.Join(mirrors, ","),

@@ -33,6 +33,8 @@ type Options struct {
 	// AppID and PrivateKey (PEM) are those of the GitHub App.
 	AppID      int64
 	PrivateKey []byte
+	// UserToken is of a user in whose name fixes are given to the coding agent; empty: none is.
+	UserToken string
 	// Reserve is the share of the rate limit, 0 to 1, that reading leaves for writing.
 	Reserve float64
 	// Transport carries the requests; nil: http.DefaultTransport.
@@ -62,6 +64,7 @@ type Client struct {
 	base    *url.URL
 	host    string
 	app     *access
+	user    *access      // nil: no user token
 	plain   *http.Client // without a token, for addresses that GitHub hands out
 
 	mu        sync.Mutex
@@ -108,6 +111,7 @@ func New(o Options) (*Client, error) {
 		return nil, fmt.Errorf("the GitHub App's private key: %w", err)
 	}
 	c.app = &access{github: c.wrap(apps), limits: gate}
+	c.openUser()
 	return c, nil
 }
 

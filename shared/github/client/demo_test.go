@@ -27,19 +27,15 @@ func startDemo(t *testing.T, change func(*client.Options)) (*demo.Demo, *client.
 			t.Error(err)
 		}
 	})
-	o := client.Options{Host: "github"}
-	for _, e := range d.Env() {
-		name, value, _ := strings.Cut(e, "=")
-		switch name {
-		case "GITHUB_API_URL":
-			o.URL = value
-		case "GITHUB_APP_ID":
-			if _, err := fmt.Sscan(value, &o.AppID); err != nil {
-				t.Fatal(err)
-			}
-		case "GITHUB_APP_PRIVATE_KEY":
-			o.PrivateKey = []byte(value)
-		}
+	return startDemoOf(t, d, change)
+}
+
+// startDemoOf gives another client of the organisation.
+func startDemoOf(t *testing.T, d *demo.Demo, change func(*client.Options)) (*demo.Demo, *client.Client) {
+	t.Helper()
+	o := client.Options{Host: "github", URL: setting(t, d, "GITHUB_API_URL"), PrivateKey: []byte(setting(t, d, "GITHUB_APP_PRIVATE_KEY"))}
+	if _, err := fmt.Sscan(setting(t, d, "GITHUB_APP_ID"), &o.AppID); err != nil {
+		t.Fatal(err)
 	}
 	if change != nil {
 		change(&o)
@@ -49,6 +45,18 @@ func startDemo(t *testing.T, change func(*client.Options)) (*demo.Demo, *client.
 		t.Fatal(err)
 	}
 	return d, c
+}
+
+// setting is one of the settings that point at the organisation.
+func setting(t *testing.T, d *demo.Demo, name string) string {
+	t.Helper()
+	for _, e := range d.Env() {
+		if value, ok := strings.CutPrefix(e, name+"="); ok {
+			return value
+		}
+	}
+	t.Fatalf("the organisation has no %s", name)
+	return ""
 }
 
 // everything reads a scope and all that follows it to the end.

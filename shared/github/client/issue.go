@@ -83,6 +83,41 @@ func (c *Client) CommentIssue(ctx context.Context, r graph.Repository, number in
 	return err
 }
 
+// FindComments gives the texts of the comments on an issue that were written or changed since a time.
+func (c *Client) FindComments(ctx context.Context, r graph.Repository, number int, since time.Time) ([]string, error) {
+	a, err := c.repository(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	var all []string
+	where := path("repos", r.Owner, r.Name, "issues", strconv.Itoa(number), "comments") + "?" + url.Values{"per_page": {"100"}, "since": {since.UTC().Format(time.RFC3339)}}.Encode()
+	for page := 0; where != "" && page < maxFound; page++ {
+		got, err := c.call(ctx, a, http.MethodGet, where, nil)
+		if err != nil {
+			return nil, err
+		}
+		err = walk(got, func(cur *scan.Cursor) {
+			for cur.Array(); cur.Element(); {
+				all = append(all, readBody(cur))
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+		where = got.next
+	}
+	return all, nil
+}
+
+func readBody(c *scan.Cursor) (body string) {
+	for c.Object(); c.Field(); {
+		if string(c.Key()) == "body" {
+			body = c.String()
+		}
+	}
+	return body
+}
+
 // maxFound bounds how many pages of issues are read to find ours.
 const maxFound = 50
 

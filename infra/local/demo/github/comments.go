@@ -226,6 +226,9 @@ func (s *Server) writeAssignees(c *call, add bool) reply {
 	defer s.mu.Unlock()
 	i, bad := s.onIssue(c, func(i *Issue) (issueWrite, *reply) {
 		list := append(names(i.Assignees), p.Assignees...)
+		if add && slices.Contains(list, agentLogin) {
+			list = s.invite(c, list)
+		}
 		if !add {
 			list = slices.DeleteFunc(names(i.Assignees), func(l nameOrObject) bool { return slices.Contains(p.Assignees, l) })
 		}
@@ -235,6 +238,9 @@ func (s *Server) writeAssignees(c *call, add bool) reply {
 		return *bad
 	}
 	if add {
+		if err := s.agentBegins(i); err != nil {
+			return broken(err)
+		}
 		return reply{status: http.StatusCreated, body: s.issueJSON(i)}
 	}
 	return ok(s.issueJSON(i))

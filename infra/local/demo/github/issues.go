@@ -36,6 +36,7 @@ type Issue struct {
 	Deleted     bool      `json:"deleted,omitempty"`
 	Moved       *Place    `json:"moved,omitempty"` // where it was transferred to
 	Merged      bool      `json:"merged,omitempty"`
+	Agent       bool      `json:"agent,omitempty"` // the coding agent was given it and has begun
 }
 
 // Place names an issue.
@@ -279,7 +280,7 @@ func (p issueWrite) check() *reply {
 func (s *Server) assignable(repo int, logins []nameOrObject) []string {
 	var out []string
 	for _, l := range logins {
-		if s.world.Assignable(repo, string(l)) && !slices.Contains(out, string(l)) {
+		if (s.world.Assignable(repo, string(l)) || l == agentShown) && !slices.Contains(out, string(l)) {
 			out = append(out, string(l))
 		}
 	}

@@ -85,6 +85,9 @@ func (s *Server) userJSON(login string) any {
 	if a, found := s.world.Account(login); found {
 		return s.accountJSON(a)
 	}
+	if login == string(agentShown) {
+		return s.accountJSON(estate.Account{ID: 198_982_749, Login: login, Type: "Bot"})
+	}
 	return nil
 }
 

@@ -3,9 +3,9 @@
 // As GitHub does: App JWTs and installation tokens with permissions; page lists and cursor lists with Link headers and
 // the filters of the alert lists; alerts, issues, comments, labels and assignees that change and stay changed; silent
 // dropping of assignees who cannot be assigned; signed attestations, artifact metadata, campaigns; redirects after a rename;
-// request limits and their headers; signed webhooks for everything that changes, sent once, recorded, redelivered on request.
+// a coding agent that is assigned by a user's token only and opens one pull request; request limits and their headers; signed webhooks for everything that changes, sent once, recorded, redelivered on request.
 //
-// It does not: answer conditional requests, keep files other than CODEOWNERS, run workflows, search, or know users' own tokens. Histories are linear, so compare never diverges.
+// It does not: answer conditional requests, keep files other than CODEOWNERS, run workflows, search, or know more than one user's own token. Histories are linear, so compare never diverges.
 package github
 
 import (
