@@ -41,7 +41,7 @@ func TestE2ERebuild(t *testing.T) {
 	if now := issuesKept(t, data); now != issues {
 		t.Errorf("%d issues after an import, %d before", now, issues)
 	}
-	oneIssueForEachFix(t, filepath.Join(data, "demo"))
+	truth(t, data, "small", 1, func(d *demo.Demo) { oneIssueForEachFix(t, d) })
 }
 
 // played is what a whole run on the data ends with.

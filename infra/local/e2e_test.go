@@ -149,10 +149,10 @@ func (c *command) result() summary {
 	return s
 }
 
-func undisturbed(t *testing.T) summary {
+func undisturbed(t *testing.T, args ...string) summary {
 	t.Helper()
-	c := start(t, freePorts(t), "-once", "-json", "-data", "")
-	if code := c.wait(4 * time.Minute); code != 0 {
+	c := start(t, freePorts(t), append([]string{"-once", "-json", "-data", ""}, args...)...)
+	if code := c.wait(6 * time.Minute); code != 0 {
 		t.Fatalf("exit code %d:\n%s", code, c.out.String())
 	}
 	s := c.result()

@@ -35,7 +35,7 @@ func parse(args []string, out io.Writer) (options, error) {
 	f.BoolVar(&o.json, "json", false, "print the summary as one JSON object on the last line")
 	f.BoolVar(&o.demo, "demo", true, "the demo organisation; false: the real world, with GITHUB_* and AZURE_* set")
 	f.Int64Var(&o.seed, "seed", 1, "which demo estate")
-	f.StringVar(&o.estate, "estate", "small", "size of the demo estate: small, large, or large/N for an Nth of it")
+	f.StringVar(&o.estate, "estate", "small", "size of the demo estate: small, medium, large, or large/N for an Nth of it")
 	f.StringVar(&o.data, "data", ".local", `folder that keeps everything; "" keeps it in memory`)
 	f.StringVar(&o.only, "only", "", "start just these, separated by commas: "+strings.Join(parts, ","))
 	f.StringVar(&o.pack, "package", "", "lay out what ships in this folder, and stop")
@@ -56,8 +56,8 @@ func (o *options) check(rest []string) error {
 	switch {
 	case len(rest) > 0:
 		return fmt.Errorf("%q is not a flag; flags begin with -", rest[0])
-	case o.estate != "small" && !o.large():
-		return fmt.Errorf("-estate: %q is not one of small, large, large/2 to large/100", o.estate)
+	case o.estate != "small" && o.estate != "medium" && !o.large():
+		return fmt.Errorf("-estate: %q is not one of small, medium, large, large/2 to large/100", o.estate)
 	case o.arch != "amd64" && o.arch != "arm64":
 		return fmt.Errorf("-arch: %q is not one of amd64, arm64", o.arch)
 	case o.once && !o.demo:

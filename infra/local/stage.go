@@ -246,8 +246,24 @@ func (s *stage) close() {
 	}
 }
 
-// begin asks for a full reading, as the timer does.
+// begin asks for a full reading, as the timer does. The handler may just be starting again.
 func (s *stage) begin(ctx context.Context) error {
+	const tries, pause = 20, 500 * time.Millisecond
+	for n := 1; ; n++ {
+		err := s.tick(ctx)
+		if err == nil || n == tries {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(pause):
+		}
+	}
+}
+
+// tick starts the timer's function once.
+func (s *stage) tick(ctx context.Context) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+address(s.functions)+"/admin/functions/resync", strings.NewReader(`{"input":""}`))
 	if err != nil {
 		return err

@@ -40,7 +40,7 @@ func (k Kind) Slug() string {
 // Config says which estate is wanted. Epoch is the moment just after the last thing that happened in it.
 type Config struct {
 	Seed  int64
-	Size  string // "small", "large", or "large/N": an Nth of it
+	Size  string // "small", "medium", "large", or "large/N": an Nth of it
 	Epoch time.Time
 }
 

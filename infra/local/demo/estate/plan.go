@@ -92,12 +92,15 @@ type plan struct {
 }
 
 func planFor(c Config) (plan, error) {
-	if c.Size == "small" {
+	switch c.Size {
+	case "small":
 		return smallPlan(), nil
+	case "medium":
+		return mediumPlan(), nil
 	}
 	part, ok := Part(c.Size)
 	if !ok {
-		return plan{}, fmt.Errorf("estate %q: want small, large, or large/N for an Nth of it", c.Size)
+		return plan{}, fmt.Errorf("estate %q: want small, medium, large, or large/N for an Nth of it", c.Size)
 	}
 	return largePlan(c.Seed, part), nil
 }
