@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"throughline/shared/event"
 	"throughline/shared/graph"
 )
 
@@ -21,22 +22,25 @@ func (c *work) adopt(ctx context.Context, p plan) (done bool, err error) {
 		return false, fmt.Errorf("look for issues of an earlier store: %w", err)
 	}
 	found := c.marked(issues)
-	for id, issue := range found {
-		if id == c.remediation.ID {
-			err = c.opened(ctx, p, issue, "", Owner{Logins: issue.Assignees})
-		} else {
-			err = c.bringBack(ctx, id, issue)
-		}
-		if err != nil {
+	if own, ok := found[c.remediation.ID]; ok {
+		if err := c.opened(ctx, p, own, "", Owner{Logins: own.Assignees}); err != nil {
 			return false, err
 		}
+		done = true
 	}
-	w, err := graph.NewWrite(graph.AdoptionKey(c.repository.ID), graph.KindAdoption, graph.Any, graph.Adoption{At: c.now, Issues: len(found)})
-	if err == nil {
-		err = c.Store.Write(ctx, w)
+	if err := c.bringBack(ctx, found); err != nil {
+		return false, err
 	}
-	_, done = found[c.remediation.ID]
-	return done, err
+	return done, c.adopted(ctx, len(found))
+}
+
+// adopted writes that nothing is left to be found.
+func (c *work) adopted(ctx context.Context, issues int) error {
+	w, err := graph.NewWrite(graph.AdoptionKey(c.repository.ID), graph.KindAdoption, graph.Any, graph.Adoption{At: c.now, Issues: issues})
+	if err != nil {
+		return err
+	}
+	return c.Store.Write(ctx, w)
 }
 
 // marked are the issues with our signed marker; of two for one remediation the older.
@@ -51,10 +55,36 @@ func (c *work) marked(issues []graph.Issue) map[graph.RemediationID]graph.Issue 
 	return found
 }
 
-// bringBack gives another remediation of the repository its issue, unless it has one, or is about to.
-func (c *work) bringBack(ctx context.Context, id graph.RemediationID, issue graph.Issue) error {
+// bringBack gives the other remediations of the repository their issues. Each that was without gets its turn, and what is
+// at hand comes again: only a look that brings nothing back is the last.
+func (c *work) bringBack(ctx context.Context, found map[graph.RemediationID]graph.Issue) error {
+	for id, issue := range found {
+		changed, err := c.bringOne(ctx, id, issue)
+		if err != nil {
+			return err
+		}
+		if !changed {
+			continue
+		}
+		e, err := event.NewDue("/functions/assign", event.Due{Repository: c.repository.ID, Remediation: id})
+		if err != nil {
+			return err
+		}
+		c.news = append(c.news, e)
+	}
+	if len(c.news) > 0 {
+		return &graph.Limited{Until: c.now, Why: "issues of an earlier store were found"}
+	}
+	return nil
+}
+
+// bringOne gives a remediation its issue, unless it has one, or is about to.
+func (c *work) bringOne(ctx context.Context, id graph.RemediationID, issue graph.Issue) (changed bool, err error) {
+	if id == c.remediation.ID {
+		return false, nil
+	}
 	issue.Repository = c.repository.ID
-	_, _, err := graph.Update(ctx, c.Store, graph.RemediationKey(c.repository.ID, id), graph.KindRemediation, func(old graph.Versioned[graph.Remediation]) (graph.Remediation, bool, error) {
+	_, changed, err = graph.Update(ctx, c.Store, graph.RemediationKey(c.repository.ID, id), graph.KindRemediation, func(old graph.Versioned[graph.Remediation]) (graph.Remediation, bool, error) {
 		m := old.Value
 		if m.Issue != nil || m.Intent != nil {
 			return m, false, nil
@@ -68,5 +98,5 @@ func (c *work) bringBack(ctx context.Context, id graph.RemediationID, issue grap
 		}
 		return m, true, nil
 	})
-	return err
+	return changed, err
 }

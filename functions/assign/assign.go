@@ -93,7 +93,7 @@ func (s *Stage) Handle(ctx context.Context, e event.Event) ([]event.Event, error
 	var limited *graph.Limited
 	if errors.As(err, &limited) {
 		s.Log.InfoContext(ctx, "assign waits", "remediation", due.Remediation, "until", limited.Until, "why", limited.Why)
-		return append(said, e.Again(limited.Until)), nil
+		return append(append(said, c.news...), e.Again(limited.Until)), nil
 	}
 	if final(err) {
 		return said, c.refused(ctx, err)
@@ -128,6 +128,7 @@ type work struct {
 	remediation graph.Remediation
 	policy      *decision.Policy
 	now         time.Time
+	news        []event.Event              // about other remediations
 	kin         map[string][]graph.Finding // alerts by the vulnerabilities of runtime findings
 	evidence    map[graph.Digest]graph.Evidence
 	proof       graph.Proof
