@@ -64,7 +64,9 @@ type Config struct {
 	OTLP       string  // OTEL_EXPORTER_OTLP_ENDPOINT: where traces and measurements go besides the log
 	TraceShare float64 // TRACE_SHARE: share of the traces that are kept, 0 to 1
 
-	Local bool // THROUGHLINE_LOCAL: the pages are served without authentication, to loopback only
+	// ClockOffset is THROUGHLINE_CLOCK, for drills on one machine: how far the clock is to be wrong.
+	ClockOffset time.Duration
+	Local       bool // THROUGHLINE_LOCAL: the pages are served without authentication, to loopback only
 	// Authenticated is WEBSITE_AUTH_ENABLED: the platform sets it when App Service authentication is switched on.
 	Authenticated bool
 }
@@ -171,10 +173,21 @@ func readConfig(get func(string) string) (Config, error) {
 		Authenticated:  strings.EqualFold(s.or("WEBSITE_AUTH_ENABLED", ""), "true"),
 	}
 	c.Closed = s.closed(c)
+	c.ClockOffset = s.drillClock(c.Local)
 	if c.Port == "" {
 		s.fault("FUNCTIONS_CUSTOMHANDLER_PORT", "is not set", "the Functions host sets it; start the handler through the host (make run)")
 	}
 	return c, errors.Join(s.faults...)
+}
+
+// drillClock reads THROUGHLINE_CLOCK, which nobody may set where it counts.
+func (s *settings) drillClock(local bool) time.Duration {
+	v := s.or("THROUGHLINE_CLOCK", "0s")
+	d, err := time.ParseDuration(v)
+	if err != nil || d != 0 && !local {
+		s.fault("THROUGHLINE_CLOCK", fmt.Sprintf("%q is no duration that may be set here", v), "leave it out; it is for drills with make run")
+	}
+	return d
 }
 
 // closed reads EGRESS, and refuses what would have to leave.

@@ -12,7 +12,7 @@ func (h *house) health(ctx context.Context) (any, bool) {
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	report := map[string]any{"mode": h.cfg.Mode, "policy": h.policyInForce().Hash(), "ingest": h.intake.Counts.Tally(), "requestUnits": h.store.Charge(),
-		"serviceBusOperations": h.bus.Operations(), "outside": h.telemetry.Outside(), "measured": h.measured(ctx)}
+		"serviceBusOperations": h.bus.Operations(), "outside": h.telemetry.Outside(), "clock": h.clock.Report(), "measured": h.measured(ctx)}
 	ok := true
 	for name, ping := range map[string]func(context.Context) error{"store": h.pingStore, "bus": h.bus.Ping} {
 		report[name] = "ok"

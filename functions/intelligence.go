@@ -103,7 +103,7 @@ func (h *house) feedStates(ctx context.Context) (map[feeds.Feed]feedState, error
 	}
 	states := map[feeds.Feed]feedState{feeds.KEV: unread, feeds.EPSS: unread, feeds.Vulnrichment: unread}
 	for _, head := range heads {
-		states[head.Feed] = feedState{head.Edition.Version, int(head.Age(now()).Hours()), head.Alarm, head.AlarmAt}
+		states[head.Feed] = feedState{head.Edition.Version, int(head.Age(h.clock.Now()).Hours()), head.Alarm, head.AlarmAt}
 	}
 	return states, err
 }

@@ -55,18 +55,19 @@ type house struct {
 	intake    *ingest.Stage
 	shelf     *feeds.Shelf
 	telemetry *telemetry.Telemetry
+	clock     *clock
 	// policyText is the file that the policy in force was read from.
 	policyText string
 }
 
 // open makes the parts. Nothing is dialled: the port answers first, connections follow with the first use.
 func open(cfg Config, log *slog.Logger) (*house, error) {
-	h := &house{cfg: cfg, log: log}
+	h := &house{cfg: cfg, log: log, clock: &clock{machine: func() time.Time { return time.Now().Add(cfg.ClockOffset) }, said: map[string]time.Duration{}}}
 	credential, err := h.credential()
 	if err != nil {
 		return nil, err
 	}
-	h.shelf = &feeds.Shelf{Now: now}
+	h.shelf = &feeds.Shelf{Now: h.clock.Now}
 	if h.telemetry, err = telemetry.Open(telemetry.Options{Endpoint: cfg.OTLP, Share: cfg.TraceShare, Log: log}); err != nil {
 		return nil, err
 	}
@@ -136,8 +137,8 @@ func (h *house) wanted(name string, installation int64) bool {
 }
 
 func (h *house) openGitHub() (err error) {
-	options := client.Options{URL: h.cfg.GitHubURL, Host: h.hostKey(), AppID: h.cfg.AppID, PrivateKey: []byte(h.cfg.AppKey), UserToken: string(h.cfg.UserToken), Reserve: reserve, Now: now,
-		Transport: h.telemetry.Transport("github", http.DefaultTransport),
+	options := client.Options{URL: h.cfg.GitHubURL, Host: h.hostKey(), AppID: h.cfg.AppID, PrivateKey: []byte(h.cfg.AppKey), UserToken: string(h.cfg.UserToken), Reserve: reserve, Now: h.clock.Now, TokenTime: h.clock.Now,
+		Transport: h.clock.watch("github", h.telemetry.Transport("github", http.DefaultTransport)),
 		Digests:   h.graph().DigestsOf, Healer: h.graph(), Wanted: h.wanted, Pending: h.graph().DigestsWithoutAttestation, Asked: h.graph().DigestsOfRound}
 	s, err := h.openSignatures()
 	if err != nil {
@@ -162,7 +163,7 @@ func (h *house) openAzure(credential azcore.TokenCredential) (err error) {
 		return nil
 	}
 	h.azure, err = defender.Open(defender.Options{ARM: h.cfg.ARMURL, Cloud: h.cfg.Cloud, Credential: credential, Scopes: h.cfg.Scopes, Log: h.log,
-		Transport: &http.Client{Transport: h.telemetry.Transport("azure", http.DefaultTransport)}})
+		Transport: &http.Client{Transport: h.clock.watch("azure", h.telemetry.Transport("azure", http.DefaultTransport))}})
 	if err != nil {
 		return fmt.Errorf("AZURE_*: %w", err)
 	}
@@ -184,8 +185,6 @@ func (h *house) reaches(host string) bool {
 		return host == "containers."+github || host == "docker."+github
 	})
 }
-
-func now() time.Time { return time.Now().UTC() }
 
 func (h *house) policyInForce() *decision.Policy { return h.policy.Load() }
 
@@ -210,23 +209,23 @@ func (h *house) ingest() (http.Handler, error) {
 		verifier.Secrets = append(verifier.Secrets, string(s))
 	}
 	h.intake = &ingest.Stage{Verifier: verifier, Decoder: webhook.Decoder{Host: h.hostKey(), AppID: h.cfg.AppID},
-		Callers: h.callers(), Publish: h.publish(), Now: now, Log: h.log}
+		Callers: h.callers(), Publish: h.publish(), Now: h.clock.Now, Log: h.log}
 	return h.telemetry.Serve("ingest", h.intake), nil
 }
 
 // callers are those who may send CloudEvents: the shared key, Entra tokens for our audience, and workflow runs of
 // organisations where the App is installed.
 func (h *house) callers() ingest.Callers {
-	c := ingest.Callers{SharedKey: string(h.cfg.EventsKey), Now: now, Owner: h.github.Reaches}
+	c := ingest.Callers{SharedKey: string(h.cfg.EventsKey), Now: h.clock.Now, Owner: h.github.Reaches}
 	if h.cfg.EventsAudience == "" {
 		return c
 	}
 	client := &http.Client{Timeout: 10 * time.Second}
 	if h.cfg.Tenant != "" {
-		c.Entra = ingest.EntraIssuer(strings.TrimRight(clouds[h.cfg.Cloud].ActiveDirectoryAuthorityHost, "/"), h.cfg.Tenant, h.cfg.EventsAudience, nil, client, now)
+		c.Entra = ingest.EntraIssuer(strings.TrimRight(clouds[h.cfg.Cloud].ActiveDirectoryAuthorityHost, "/"), h.cfg.Tenant, h.cfg.EventsAudience, nil, client, h.clock.Now)
 	}
 	if issuer := h.actions(); issuer != "" {
-		c.GitHub = ingest.GitHubIssuer(issuer, h.cfg.EventsAudience, client, now)
+		c.GitHub = ingest.GitHubIssuer(issuer, h.cfg.EventsAudience, client, h.clock.Now)
 	}
 	return c
 }
@@ -247,7 +246,7 @@ func (h *house) actions() string {
 const publicGitHub = "https://api.github.com"
 
 func (h *house) correlate() (http.Handler, error) {
-	s := &correlate.Stage{Store: h.store, Now: now, Log: h.log}
+	s := &correlate.Stage{Store: h.store, Now: h.clock.Now, Log: h.log}
 	if h.catalogue != nil {
 		s.Catalogue = h.catalogue
 	}
@@ -264,14 +263,14 @@ func (h *house) inventory() []string {
 }
 
 func (h *house) prioritize() (http.Handler, error) {
-	s := &prioritize.Stage{Store: h.store, Policy: h.policyInForce, Feeds: intelligence{h.shelf}, VEX: &statements{shelf: h.shelf, log: h.log}, Inventory: h.inventory(), Now: now, Log: h.log}
+	s := &prioritize.Stage{Store: h.store, Policy: h.policyInForce, Feeds: intelligence{h.shelf}, VEX: &statements{shelf: h.shelf, log: h.log}, Inventory: h.inventory(), Now: h.clock.Now, Log: h.log}
 	return h.queue("prioritize", s.Handle)
 }
 
 func (h *house) assign() (http.Handler, error) {
 	s := &assign.Stage{Store: h.store, Tracker: h.github, Policy: h.policyInForce, Mode: assign.Mode(h.cfg.Mode), Marker: assign.Marker{Key: []byte(h.cfg.MarkerKey)},
-		Process: uuid.NewString(), Now: now, Log: h.log, Speaker: h.github, History: h.github, Alerts: h.github, Rights: h.github, Window: h.quiet(), Modes: h.cfg.Modes,
-		Owners: &assign.Owners{People: h.github, Fallback: h.cfg.Fallback, Now: now}, Budget: &assign.Budget{Store: h.store, Limits: h.cfg.Limits, Now: now}}
+		Process: uuid.NewString(), Now: h.clock.Now, Log: h.log, Speaker: h.github, History: h.github, Alerts: h.github, Rights: h.github, Window: h.quiet(), Modes: h.cfg.Modes,
+		Owners: &assign.Owners{People: h.github, Fallback: h.cfg.Fallback, Now: h.clock.Now}, Budget: &assign.Budget{Store: h.store, Limits: h.cfg.Limits, Now: h.clock.Now}}
 	s.Signed = h.cfg.EvidenceKey != nil
 	if h.cfg.UserToken != "" {
 		s.Agents = h.github
@@ -290,7 +289,7 @@ func (h *house) collect() (http.Handler, error) {
 	if h.azure != nil {
 		sources["azure"] = h.azure
 	}
-	s := &collect.Stage{Store: h.store, Sources: sources, Guard: float64(h.cfg.RetireShare) / 100, Now: now, Log: h.log}
+	s := &collect.Stage{Store: h.store, Sources: sources, Guard: float64(h.cfg.RetireShare) / 100, Now: h.clock.Now, Log: h.log}
 	return h.queue("collect", s.Handle)
 }
 
@@ -303,7 +302,7 @@ func (h *house) resyncStage() *resync.Stage {
 	if h.azure != nil {
 		deltas = append(deltas, graph.Collection{Source: "azure", Scope: "delta"})
 	}
-	return &resync.Stage{Store: h.store, Roots: roots, Deltas: deltas, Interval: h.cfg.Interval, Now: now, Log: h.log}
+	return &resync.Stage{Store: h.store, Roots: roots, Deltas: deltas, Interval: h.cfg.Interval, Now: h.clock.Now, Log: h.log}
 }
 
 func (h *house) resync() (http.Handler, error) {
@@ -318,7 +317,7 @@ func (h *house) resync() (http.Handler, error) {
 			return nil, err
 		}
 		due, err := s.Tick(ctx)
-		return slices.Concat(renewed, stated, due), errors.Join(err, h.logbook().Append(ctx, now()))
+		return slices.Concat(renewed, stated, due), errors.Join(err, h.logbook().Append(ctx, h.clock.Now()))
 	}
 	watched := func(ctx context.Context, at customhandler.Tick) ([]event.Event, error) {
 		return h.telemetry.Tick(ctx, "resync", func(ctx context.Context) ([]event.Event, error) { return tick(ctx, at) })
@@ -340,7 +339,7 @@ func (h *house) access() api.Access {
 }
 
 func (h *house) api() (http.Handler, error) {
-	a := &api.API{Store: h.store, Letters: letters{h.bus}, Publish: h.publish(), Resync: h.resyncStage().Start, Health: h.health, Access: h.access(), Limits: h.cfg.Limits, Policy: h.policyInForce, Now: now, Log: h.log}
+	a := &api.API{Store: h.store, Letters: letters{h.bus}, Publish: h.publish(), Resync: h.resyncStage().Start, Health: h.health, Access: h.access(), Limits: h.cfg.Limits, Policy: h.policyInForce, Now: h.clock.Now, Log: h.log}
 	if k := h.cfg.EvidenceKey; k != nil {
 		a.Sign, a.VerifyLog = k.envelope, k.verifyLog
 	}
@@ -350,7 +349,7 @@ func (h *house) api() (http.Handler, error) {
 func (h *house) dashboard() (http.Handler, error) {
 	reader := h.access()
 	d := &dashboard.Dashboard{Store: h.store, Guard: func(next http.Handler) http.Handler { return reader.Need(api.Reader, next) }, Filter: api.ParseFilter,
-		Policy: h.policyInForce, Health: h.health, Limits: h.cfg.Limits, Copilot: h.cfg.UserToken != "", Now: now, Log: h.log,
+		Policy: h.policyInForce, Health: h.health, Limits: h.cfg.Limits, Copilot: h.cfg.UserToken != "", Now: h.clock.Now, Log: h.log,
 		Caller: func(r *http.Request) (string, bool) {
 			who, _ := reader.Who(r) // Guard has let the caller in
 			return who.Name, who.May(api.Operator)

@@ -106,7 +106,7 @@ func (h *house) notePolicy(ctx context.Context, s graph.Store, was graph.Version
 
 // feeds reads the public feeds, or their files in FEEDS_DIR; where EGRESS is closed nothing but files.
 func (h *house) feeds() *feeds.Source {
-	return &feeds.Source{Store: h.store, Dir: h.cfg.FeedsDir, Offline: h.cfg.Closed, Now: now, Log: h.log,
+	return &feeds.Source{Store: h.store, Dir: h.cfg.FeedsDir, Offline: h.cfg.Closed, Now: h.clock.Now, Log: h.log,
 		Window:     func() int { return h.policyInForce().Thresholds.EPSSDays },
 		Thresholds: func() []float64 { return thresholds(h.policyInForce()) }}
 }

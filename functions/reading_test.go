@@ -97,11 +97,11 @@ func (r *reading) wire(cfg Config) {
 		r.t.Fatal(err)
 	}
 	registry := &provenance.Registry{Mirrors: cfg.Mirrors, Log: log, Transport: r.cut}
-	collecting := &collect.Stage{Store: r.store, Sources: map[string]collect.Source{"github": gh, "azure": az, "registry": registry}, Now: now, Log: log}
-	tying := &correlate.Stage{Store: r.store, Catalogue: h.catalogue, Labels: labels{}, Inventory: []string{"azure workloads", "azure findings"}, Now: now, Log: log}
+	collecting := &collect.Stage{Store: r.store, Sources: map[string]collect.Source{"github": gh, "azure": az, "registry": registry}, Now: utc, Log: log}
+	tying := &correlate.Stage{Store: r.store, Catalogue: h.catalogue, Labels: labels{}, Inventory: []string{"azure workloads", "azure findings"}, Now: utc, Log: log}
 	r.stages = map[string]func(context.Context, event.Event) ([]event.Event, error){"collect": collecting.Handle, "correlate": tying.Handle}
 	in := httptest.NewServer(&ingest.Stage{Verifier: webhook.Verifier{Secrets: []string{string(cfg.WebhookSecret[0])}, AppID: cfg.AppID}, Decoder: webhook.Decoder{Host: "github", AppID: cfg.AppID},
-		Publish: r.publish, Now: now, Log: log})
+		Publish: r.publish, Now: utc, Log: log})
 	r.t.Cleanup(in.Close)
 	r.demo.SetWebhook(in.URL+"/ingest/github", "")
 }

@@ -39,7 +39,7 @@ func (h *house) openSignatures() (*signatures, error) {
 	if len(h.cfg.AttestationRoots) == 0 {
 		return nil, nil
 	}
-	s := &signatures{now: now}
+	s := &signatures{now: h.clock.Now}
 	s.trust.Hosts, s.trust.Issuers = signers(h.cfg.GitHubURL, h.hostKey())
 	s.trust.Signers = h.catalogue.Signers()
 	for _, root := range h.cfg.AttestationRoots {

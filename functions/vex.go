@@ -65,5 +65,5 @@ func renewVEX(ctx context.Context, l *feeds.Library) ([]event.Event, error) {
 }
 
 func (h *house) library() *feeds.Library {
-	return &feeds.Library{Store: h.store, Dir: h.cfg.VEXDir, Check: decision.CheckVEX, Now: now, Log: h.log}
+	return &feeds.Library{Store: h.store, Dir: h.cfg.VEXDir, Check: decision.CheckVEX, Now: h.clock.Now, Log: h.log}
 }

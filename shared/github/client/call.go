@@ -77,6 +77,9 @@ func (c *Client) call(ctx context.Context, a *access, method, where string, body
 		defer got.Body.Close()
 	}
 	if err != nil {
+		if got != nil && got.StatusCode == http.StatusUnauthorized {
+			c.drop(a)
+		}
 		return answer{}, failure(r, got, err)
 	}
 	raw, err := io.ReadAll(io.LimitReader(got.Body, maxAnswer+1))

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/bradleyfalzon/ghinstallation/v2"
+	jwt "github.com/golang-jwt/jwt/v4"
 	gogithub "github.com/google/go-github/v66/github"
 
 	"throughline/shared/github"
@@ -41,6 +42,8 @@ type Options struct {
 	Transport http.RoundTripper
 	// Now is the clock; nil: time.Now.
 	Now func() time.Time
+	// TokenTime is the time that the App's tokens are signed for; nil: time.Now.
+	TokenTime func() time.Time
 	// Digests lists what the graph holds for a repository, to ask for its attestations; nil: attestations:<repository>
 	// reads nothing.
 	Digests func(context.Context, graph.RepositoryID) ([]graph.Digest, error)
@@ -64,7 +67,8 @@ type Client struct {
 	base    *url.URL
 	host    string
 	app     *access
-	user    *access      // nil: no user token
+	user    *access // nil: no user token
+	signer  signer
 	plain   *http.Client // without a token, for addresses that GitHub hands out
 
 	mu        sync.Mutex
@@ -94,6 +98,9 @@ func New(o Options) (*Client, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
+	if o.TokenTime == nil {
+		o.TokenTime = time.Now
+	}
 	base, err := url.Parse(strings.TrimRight(o.URL, "/") + "/")
 	if err != nil || base.Host == "" {
 		return nil, fmt.Errorf("GitHub API address %q is not a URL", o.URL)
@@ -106,13 +113,38 @@ func New(o Options) (*Client, error) {
 		return nil, errors.New("the GitHub App's id is missing")
 	}
 	gate := newLimits(o.Transport, o.Now)
-	apps, err := ghinstallation.NewAppsTransport(gate, o.AppID, o.PrivateKey)
+	key, err := jwt.ParseRSAPrivateKeyFromPEM(o.PrivateKey)
 	if err != nil {
 		return nil, fmt.Errorf("the GitHub App's private key: %w", err)
+	}
+	c.signer = signer{ghinstallation.NewRSASigner(jwt.SigningMethodRS256, key), o.TokenTime}
+	apps, err := c.sign(gate)
+	if err != nil {
+		return nil, err
 	}
 	c.app = &access{github: c.wrap(apps), limits: gate}
 	c.openUser()
 	return c, nil
+}
+
+// sign signs requests as the App itself.
+func (c *Client) sign(gate *limits) (*ghinstallation.AppsTransport, error) {
+	return ghinstallation.NewAppsTransportWithOptions(gate, c.options.AppID, ghinstallation.WithSigner(c.signer))
+}
+
+// signer signs the App's tokens with the time of the options: GitHub refuses those of a clock that is off.
+type signer struct {
+	ghinstallation.Signer
+	now func() time.Time
+}
+
+// Sign moves the token's time, a little back as GitHub recommends, and signs it.
+func (s signer) Sign(claims jwt.Claims) (string, error) {
+	if c, ok := claims.(*jwt.RegisteredClaims); ok {
+		at := s.now().Add(-30 * time.Second).Truncate(time.Second)
+		c.IssuedAt, c.ExpiresAt = jwt.NewNumericDate(at), jwt.NewNumericDate(at.Add(5*time.Minute))
+	}
+	return s.Signer.Sign(claims)
 }
 
 // Host is the key of the host in identities.
@@ -135,6 +167,15 @@ func (c *Client) wrap(transport http.RoundTripper) *gogithub.Client {
 	return g
 }
 
+// drop lets go of an installation's token: GitHub says that it is no longer good, whatever our clock says.
+func (c *Client) drop(a *access) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.accesses[a.installation] == a {
+		delete(c.accesses, a.installation)
+	}
+}
+
 // as gives access as an installation.
 func (c *Client) as(i installation) (*access, error) {
 	c.mu.Lock()
@@ -143,10 +184,11 @@ func (c *Client) as(i installation) (*access, error) {
 		return a, nil
 	}
 	gate := newLimits(c.options.Transport, c.options.Now)
-	transport, err := ghinstallation.New(gate, c.options.AppID, i.id, c.options.PrivateKey)
+	apps, err := c.sign(gate)
 	if err != nil {
-		return nil, fmt.Errorf("the GitHub App's private key: %w", err)
+		return nil, err
 	}
+	transport := ghinstallation.NewFromAppsTransport(apps, i.id)
 	transport.BaseURL = strings.TrimRight(c.options.URL, "/")
 	transport.InstallationTokenOptions = &gogithub.InstallationTokenOptions{} // nil would be sent as the body "null"
 	a := &access{installation: i.id, login: i.account.Login, user: i.account.Type == "User", github: c.wrap(transport), limits: gate}
