@@ -19,8 +19,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"throughline/infra/local/journal"
 	"throughline/infra/local/servicebus/amqp"
-	"throughline/infra/local/servicebus/journal"
 )
 
 // DefaultResident is how many bytes of content are kept in memory beside the journal.

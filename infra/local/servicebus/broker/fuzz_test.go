@@ -5,8 +5,8 @@ import (
 
 	sdk "github.com/Azure/go-amqp"
 
+	"throughline/infra/local/journal"
 	"throughline/infra/local/servicebus/amqp"
-	"throughline/infra/local/servicebus/journal"
 )
 
 // FuzzRead takes messages off the wire: what is taken can be shown, changed and opened, and a client of the SDK

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"sort"
 
-	"throughline/infra/local/servicebus/journal"
+	"throughline/infra/local/journal"
 )
 
 // loading is a queue while the journal is read: messages in no order yet.

@@ -5,7 +5,8 @@
 // torn by a crash at the end of the log is cut off when it is opened again.
 //
 // The log is a queue of segments. Its user gives space back by appending again what is still alive of the
-// oldest segment and then dropping it; the journal does not know what is alive.
+// oldest segment and then dropping it; the journal does not know what is alive. Room for a segment is reserved when it
+// begins: where there is none, what was to be written fails, and later records are taken again once there is room.
 package journal
 
 import (
@@ -19,6 +20,9 @@ import (
 
 // ErrClosed is given to records that come after Close.
 var ErrClosed = errors.New("journal is closed")
+
+// ErrInUse is what Open answers when another process has the folder open.
+var ErrInUse = errors.New("the folder is in use by another process")
 
 const (
 	headBytes     = 8 // length and checksum before each record
@@ -56,7 +60,7 @@ type Journal struct {
 	oldest   uint32
 	newest   uint32
 	batch    batch
-	failed   error // sticky: after a failed write or sync nothing may be confirmed any more
+	failed   error // sticky: after a failed write or sync nobody knows what is on disk
 	closed   bool
 	done     chan struct{}
 }

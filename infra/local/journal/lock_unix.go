@@ -17,7 +17,7 @@ func lockDir(dir string) (*os.File, error) {
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("open journal: %s is in use by another process", dir)
+		return nil, fmt.Errorf("open journal: %s: %w", dir, ErrInUse)
 	}
 	return f, nil
 }

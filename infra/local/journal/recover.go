@@ -59,9 +59,9 @@ func (j *Journal) load(number uint32, last bool, replay func(Pos, []byte) error)
 	if err != nil {
 		return fmt.Errorf("open journal: %w", err)
 	}
-	s := &segment{number: number, file: f, size: fileHeadBytes}
+	s := &segment{number: number, file: f}
 	j.segments[number] = s
-	err = s.scan(replay)
+	s.size, err = s.scan(replay)
 	if err == nil {
 		return nil
 	}
@@ -74,41 +74,54 @@ func (j *Journal) load(number uint32, last bool, replay func(Pos, []byte) error)
 	return j.cut(s)
 }
 
-// scan reads records until the zeros behind the last one.
-func (s *segment) scan(replay func(Pos, []byte) error) error {
-	r := bufio.NewReaderSize(s.file, 1<<20)
+// Oldest reads the records of the oldest segment, all of which must be confirmed; rec is valid during the call only.
+func (j *Journal) Oldest(read func(rec []byte) error) error {
+	j.mu.Lock()
+	s := j.segments[j.oldest]
+	j.mu.Unlock()
+	if s == nil {
+		return nil
+	}
+	_, err := s.scan(func(_ Pos, rec []byte) error { return read(rec) })
+	return err
+}
+
+// scan reads records until the zeros behind the last one, and tells where it stopped.
+func (s *segment) scan(replay func(Pos, []byte) error) (end int64, err error) {
+	info, err := s.file.Stat()
+	if err != nil {
+		return 0, fmt.Errorf("open journal: %w", err)
+	}
+	r := bufio.NewReaderSize(io.NewSectionReader(s.file, 0, info.Size()), 1<<20)
 	head := make([]byte, fileHeadBytes)
+	end = fileHeadBytes
 	if _, err := io.ReadFull(r, head); err != nil || !bytes.Equal(head, fileHead(s.number)) {
-		return errTorn
+		return end, errTorn
 	}
 	var rec []byte
 	for {
 		if _, err := io.ReadFull(r, head[:headBytes]); err == io.EOF {
-			return nil
+			return end, nil
 		} else if err != nil {
-			return errTorn
+			return end, errTorn
 		}
 		n := binary.BigEndian.Uint32(head)
 		if n == 0 {
-			return s.zeros(r, head[4:headBytes])
+			return end, s.zeros(r, head[4:headBytes])
 		}
-		info, err := s.file.Stat()
-		if err != nil {
-			return fmt.Errorf("open journal: %w", err)
-		}
-		if s.size+headBytes+int64(n) > info.Size() {
-			return errTorn
+		if end+headBytes+int64(n) > info.Size() {
+			return end, errTorn
 		}
 		if uint32(cap(rec)) < n {
 			rec = make([]byte, n)
 		}
 		if _, err := io.ReadFull(r, rec[:n]); err != nil || checksum(s.number, rec[:n]) != binary.BigEndian.Uint32(head[4:]) {
-			return errTorn
+			return end, errTorn
 		}
-		if err := replay(Pos{Segment: s.number, Offset: uint32(s.size) + headBytes}, rec[:n]); err != nil {
-			return err
+		if err := replay(Pos{Segment: s.number, Offset: uint32(end) + headBytes}, rec[:n]); err != nil {
+			return end, err
 		}
-		s.size += headBytes + int64(n)
+		end += headBytes + int64(n)
 	}
 }
 
@@ -139,7 +152,7 @@ func (j *Journal) cut(s *segment) error {
 	if err := s.file.Truncate(s.size); err != nil {
 		return fmt.Errorf("cut torn record: %w", err)
 	}
-	if err := prepare(s.file, s.number, j.o.Segment); err != nil {
+	if err := prepare(s.file, s.number, int64(j.o.Segment)); err != nil {
 		return fmt.Errorf("cut torn record: %w", err)
 	}
 	return nil

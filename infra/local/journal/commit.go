@@ -2,6 +2,7 @@ package journal
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -15,7 +16,8 @@ func (j *Journal) commitLoop() {
 		if !ok {
 			return
 		}
-		j.report(b.done, j.commit(b))
+		err := j.commit(&b)
+		j.report(b.done, err)
 	}
 }
 
@@ -43,12 +45,18 @@ func (j *Journal) next() (batch, bool) {
 	return b, len(b.done) > 0
 }
 
-func (j *Journal) commit(b batch) error {
+func (j *Journal) commit(b *batch) error {
 	j.mu.Lock()
 	err := j.failed
 	j.mu.Unlock()
 	if err != nil || len(b.chunks) == 0 {
 		return err
+	}
+	for _, c := range b.chunks {
+		if err := j.ensure(c.seg); err != nil {
+			j.refuse(b)
+			return err
+		}
 	}
 	if err = j.write(b.chunks); err != nil {
 		j.mu.Lock()
@@ -58,11 +66,25 @@ func (j *Journal) commit(b batch) error {
 	return err
 }
 
+// refuse takes back the places of a batch of which nothing was written, and of all that came after it, so that the next
+// record begins where the batch did.
+func (j *Journal) refuse(b *batch) {
+	j.mu.Lock()
+	later := j.batch
+	j.batch = batch{}
+	for _, c := range append(later.chunks, b.chunks...) {
+		c.seg.size = min(c.seg.size, c.off)
+	}
+	for s := j.segments[j.newest]; s != nil && s.file == nil; s = j.segments[j.newest] {
+		delete(j.segments, j.newest)
+		j.newest--
+	}
+	j.mu.Unlock()
+	b.done = append(b.done, later.done...)
+}
+
 func (j *Journal) write(chunks []chunk) error {
 	for i, c := range chunks {
-		if err := j.ensure(c.seg); err != nil {
-			return err
-		}
 		if _, err := c.seg.file.WriteAt(c.data, c.off); err != nil {
 			return fmt.Errorf("write journal: %w", err)
 		}
@@ -76,21 +98,16 @@ func (j *Journal) write(chunks []chunk) error {
 	return nil
 }
 
-// ensure creates the file of a segment that has none yet.
+// ensure creates the file of a segment that has none yet, or leaves nothing.
 func (j *Journal) ensure(s *segment) error {
 	if s.file != nil {
 		return nil
 	}
-	f, err := os.OpenFile(j.path(s.number), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	j.mu.Lock()
+	size := max(s.size, int64(j.o.Segment)) // a record may be larger than a segment
+	j.mu.Unlock()
+	f, err := j.create(s.number, size)
 	if err != nil {
-		return fmt.Errorf("begin segment: %w", err)
-	}
-	if err := prepare(f, s.number, j.o.Segment); err != nil {
-		f.Close()
-		return fmt.Errorf("begin segment: %w", err)
-	}
-	if err := syncDir(j.o.Dir); err != nil {
-		f.Close()
 		return fmt.Errorf("begin segment: %w", err)
 	}
 	j.mu.Lock()
@@ -99,9 +116,24 @@ func (j *Journal) ensure(s *segment) error {
 	return nil
 }
 
+func (j *Journal) create(number uint32, size int64) (*os.File, error) {
+	f, err := os.OpenFile(j.path(number), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	err = prepare(f, number, size)
+	if err == nil {
+		err = syncDir(j.o.Dir)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close(), os.Remove(j.path(number)))
+	}
+	return f, nil
+}
+
 // prepare gives a file its size and head, so that appending changes no length any more.
-func prepare(f *os.File, number uint32, size int) error {
-	if err := allocate(f, int64(size)); err != nil {
+func prepare(f *os.File, number uint32, size int64) error {
+	if err := allocate(f, size); err != nil {
 		return err
 	}
 	if _, err := f.WriteAt(fileHead(number), 0); err != nil {

@@ -287,6 +287,41 @@ func TestNothingIsConfirmedAfterAFailure(t *testing.T) {
 	}
 }
 
+// TestNoRoomForASegment puts something in the way of the next segment: what belongs there fails, the rest stays, and when the way
+// is free again records are taken where they had failed.
+func TestNoRoomForASegment(t *testing.T) {
+	dir := t.TempDir()
+	o := Options{Dir: dir, Segment: 4096}
+	j, _ := reopen(t, o)
+	add(t, j, "first")
+	obstacle := filepath.Join(dir, "0000000002.log")
+	if err := os.WriteFile(obstacle, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 3 {
+		errs := make(chan error, 2)
+		for range 2 {
+			j.Append([]byte(strings.Repeat("refused", 500+i)), func(err error) { errs <- err })
+		}
+		if first, second := <-errs, <-errs; first == nil || second == nil {
+			t.Fatalf("no segment, no error: %v, %v", first, second)
+		}
+	}
+	add(t, j, "second")
+	if err := os.Remove(obstacle); err != nil {
+		t.Fatal(err)
+	}
+	large := strings.Repeat("large", 2000)
+	add(t, j, large)
+	add(t, j, "last")
+	closed(t, j)
+	j, got := reopen(t, o)
+	closed(t, j)
+	if strings.Join(got, "|") != "first|second|"+large+"|last" {
+		t.Errorf("got %.40q", got)
+	}
+}
+
 func TestAppendAfterClose(t *testing.T) {
 	j, _ := reopen(t, Options{Dir: t.TempDir()})
 	closed(t, j)
