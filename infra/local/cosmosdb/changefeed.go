@@ -20,9 +20,6 @@ func (s *Server) changeFeed(q *request) (*reply, error) {
 	if fail != nil {
 		return nil, fail
 	}
-	if err := s.store.TrackChanges(q.Context()); err != nil {
-		return nil, err
-	}
 	last, err := s.store.LastChange(q.Context(), q.container.number)
 	if err != nil {
 		return nil, err

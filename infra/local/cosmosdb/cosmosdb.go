@@ -1,4 +1,4 @@
-// Package cosmosdb is Azure Cosmos DB (NoSQL) on one machine: the REST surface that the azcosmos client uses, durable on SQLite.
+// Package cosmosdb is Azure Cosmos DB (NoSQL) on one machine: the REST surface that the azcosmos client uses, durable.
 //
 // As Azure does: databases, containers (hash and hierarchical partition keys, indexing and other policies kept, unique
 // keys, time to live), throughput offers; items by point read, create, replace, upsert, delete with ETags, and

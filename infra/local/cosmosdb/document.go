@@ -217,10 +217,7 @@ func (c *change) apply(t *store.Tx, now time.Time) (outcome, error) {
 	if c.container.state.gone.Load() {
 		return outcome{}, ownerNotFound()
 	}
-	old, found, err := c.old(t)
-	if err != nil {
-		return outcome{}, err
-	}
+	old, found := t.Get(c.key)
 	if found && old.Expires > 0 && old.Expires <= now.Unix() {
 		c.container.forget(t, old)
 		t.Remove(c.key)
@@ -242,15 +239,6 @@ func (c *change) apply(t *store.Tx, now time.Time) (outcome, error) {
 		}
 	}
 	return c.put(t, old, found, now)
-}
-
-// old is the document as it stands, with its body where that is needed.
-func (c *change) old(t *store.Tx) (store.Document, bool, error) {
-	blind := c.op == opCreate || c.op == opUpsert || c.op == opReplace
-	if blind && len(c.container.uniques) == 0 && len(c.container.indexes()) == 0 {
-		return t.Head(c.key)
-	}
-	return t.Get(c.key)
 }
 
 // check holds the change against the state: existence and ETag.

@@ -183,10 +183,7 @@ func (s *Server) backfill(ctx context.Context, k *container, x *propertyIndex) e
 			if k.state.gone.Load() {
 				return errNoIndex
 			}
-			docs, err := t.Created(k.number, after, backfill)
-			if err != nil {
-				return err
-			}
+			docs := t.Created(k.number, after, backfill)
 			for _, d := range docs {
 				t.AddEntry(x.number, d.Partition, x.key(value.Lazy(d.Body)), d.ID)
 				after = d.RID

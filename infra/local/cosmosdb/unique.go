@@ -2,6 +2,7 @@ package cosmosdb
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"throughline/infra/local/cosmosdb/store"
@@ -28,11 +29,7 @@ func (k *container) claim(t *store.Tx, old store.Document, found bool, key store
 	}
 	wanted := k.uniqueKeys(key.Partition, doc)
 	for _, u := range wanted {
-		holder, err := t.Unique(u)
-		if err != nil {
-			return err
-		}
-		if holder != "" && holder != key.ID {
+		if holder := t.Unique(u); holder != "" && holder != key.ID {
 			f := conflict()
 			f.message = "Unique index constraint violation."
 			return f
@@ -40,11 +37,15 @@ func (k *container) claim(t *store.Tx, old store.Document, found bool, key store
 	}
 	if found {
 		for _, u := range k.uniqueKeys(key.Partition, value.Lazy(old.Body)) {
-			t.SetUnique(u, "")
+			if !slices.Contains(wanted, u) {
+				t.SetUnique(u, "")
+			}
 		}
 	}
 	for _, u := range wanted {
-		t.SetUnique(u, key.ID)
+		if t.Unique(u) != key.ID {
+			t.SetUnique(u, key.ID)
+		}
 	}
 	return nil
 }
@@ -71,10 +72,7 @@ func (s *Server) removeExpired(ctx context.Context, now time.Time) error {
 	for {
 		n := 0
 		err := s.store.Write(ctx, func(t *store.Tx) error {
-			old, err := t.Expired(now.Unix(), sweep)
-			if err != nil {
-				return err
-			}
+			old := t.Expired(now.Unix(), sweep)
 			n = len(old)
 			for _, d := range old {
 				if k := s.catalog.byNumber(d.Container); k != nil {

@@ -2,8 +2,7 @@ package store
 
 import (
 	"context"
-	"database/sql/driver"
-	"errors"
+	"strings"
 )
 
 // Key names one document: the number of its container, its encoded partition key, its id.
@@ -14,7 +13,7 @@ type Key struct {
 }
 
 // Document is one stored document. RID numbers its creation, LSN its last write, both from one clock for all
-// containers. Time and Expires are Unix seconds; Expires 0 is never. Reads leave out what they do not promise.
+// containers. Time and Expires are Unix seconds; Expires 0 is never.
 type Document struct {
 	Key
 	RID     int64
@@ -26,33 +25,15 @@ type Document struct {
 
 // Get reads a committed document that has not expired at now.
 func (s *Store) Get(ctx context.Context, k Key, now int64) (Document, bool, error) {
-	d, found, epoch := s.cache.get(k)
-	if !found {
-		err := s.read(ctx, func(c *conn) (err error) {
-			d, found, err = c.document(c.get, k)
-			return err
-		})
-		if err != nil || !found {
-			return Document{}, false, err
-		}
-		s.cache.offer(d, epoch)
+	v, err := s.view(ctx)
+	if err != nil {
+		return Document{}, false, err
 	}
-	if d.Expires > 0 && d.Expires <= now {
+	r := v.get(keyRow(documents, k))
+	if r == nil || !r.alive(now) {
 		return Document{}, false, nil
 	}
-	return d, true, nil
-}
-
-// document reads a document with c.get, or all of it but the body with c.head.
-func (c *conn) document(stmt driver.Stmt, k Key) (d Document, found bool, err error) {
-	err = c.query(stmt, []any{k.Container, k.Partition, k.ID}, func(v []driver.Value) error {
-		d, found = Document{Key: k, RID: v[0].(int64), LSN: v[1].(int64), Expires: v[2].(int64)}, true
-		if len(v) > 3 {
-			d.Body = v[3].(string)
-		}
-		return nil
-	})
-	return d, found, err
+	return r.document(), true, nil
 }
 
 // Range says which documents of a container to walk, and in which order.
@@ -76,145 +57,92 @@ type Index struct {
 	After      []byte // with AfterKey.ID: begin beyond this value and id; nil begins at the end
 }
 
-// The first read of a walk is small, as most need only a page; later ones are long. None takes much memory.
-const (
-	firstChunk = 32
-	chunk      = 256
-	chunkBytes = 2 << 20
-)
+// patience is how many documents a walk passes before it looks whether anybody still waits for them.
+const patience = 256
 
-// Walk shows the committed documents of the range until yield returns false. Key and Body are set, beside them RID
-// (Created), or LSN and Time (Changed). A walk is made of short reads: a document that is written meanwhile is
-// seen either way; none is seen twice unless the value that it is walked by changes.
+// Walk shows the documents of the range, as they were committed when the walk began, until yield returns false.
 func (s *Store) Walk(ctx context.Context, r Range, yield func(Document) bool) error {
-	if r.Index != nil {
-		index := *r.Index
-		r.Index = &index
+	v, err := s.view(ctx)
+	if err != nil {
+		return err
 	}
-	for size := firstChunk; ; size = chunk {
-		var docs []Document
-		more := false
-		err := s.read(ctx, func(c *conn) (err error) {
-			docs, more, err = c.walk(&r, size)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		for _, d := range docs {
-			if !yield(d) {
-				return nil
+	n := 0
+	v.walk(r, func(d *row) bool {
+		if n++; n%patience == 0 {
+			if err = ctx.Err(); err != nil {
+				return false
 			}
 		}
-		if !more {
-			return nil
-		}
-	}
-}
-
-// errEnough ends a read whose documents are large.
-var errEnough = errors.New("enough for one read")
-
-// walk reads one chunk, moves the beginning of the range behind it and tells whether there may be more.
-func (c *conn) walk(r *Range, size int) (docs []Document, more bool, err error) {
-	docs = make([]Document, 0, size)
-	bytes := 0
-	stmt, args := c.scan(r, int64(size))
-	err = c.query(stmt, args, func(v []driver.Value) error {
-		d := r.next(v)
-		docs = append(docs, d)
-		if bytes += len(d.Body); bytes > chunkBytes {
-			return errEnough
-		}
-		return nil
+		return !d.alive(r.Now) || yield(d.document())
 	})
-	if errors.Is(err, errEnough) {
-		return docs, true, nil
-	}
-	return docs, len(docs) == size, err
-}
-
-// next makes a document of a row and moves the beginning of the range behind it.
-func (r *Range) next(v []driver.Value) Document {
-	d := Document{Key: Key{r.Container, r.Partition, v[0].(string)}, Body: v[1].(string)}
-	switch {
-	case r.Created:
-		d.Partition, d.RID = v[2].(string), v[3].(int64)
-		r.After = d.RID
-	case r.Changed:
-		d.Partition, d.LSN, d.Time = v[2].(string), v[3].(int64), v[4].(int64)
-		r.After = d.LSN
-	case r.Index != nil:
-		r.Index.After = v[2].([]byte)
-	case !r.Exact:
-		d.Partition = v[2].(string)
-	}
-	r.AfterKey = d.Key
-	return d
-}
-
-func (c *conn) scan(r *Range, limit int64) (driver.Stmt, []any) {
-	now := r.Now + 1
-	switch {
-	case r.Created:
-		return c.scanCreated, []any{r.Container, r.After, now, now, limit}
-	case r.Changed:
-		return c.scanMoved, []any{r.Container, r.After, now, now, limit}
-	case r.Index != nil:
-		return c.scanIndex(r, limit)
-	case r.Exact:
-		return c.scanPartition, []any{r.Container, r.Partition, r.AfterKey.ID, now, now, limit}
-	}
-	return c.scanPrefix, []any{r.Container, max(r.Partition, r.AfterKey.Partition), r.AfterKey.ID, r.Partition + "\U0010FFFF", now, now, limit}
-}
-
-func (c *conn) scanIndex(r *Range, limit int64) (driver.Stmt, []any) {
-	x, now := r.Index, r.Now+1
-	stmt, after := c.scanUp, x.Low
-	if x.Descending {
-		stmt, after = c.scanDown, x.High
-	}
-	if x.After != nil {
-		after = x.After
-	}
-	return stmt, []any{r.Container, x.Number, r.Partition, x.Low, x.High, after, r.AfterKey.ID, now, now, limit}
-}
-
-// Count is the number of entries of an index in a partition, expired documents among them.
-func (s *Store) Count(ctx context.Context, partition string, x Index) (n int64, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		return c.query(c.countEntries, []any{x.Number, partition, x.Low, x.High}, func(v []driver.Value) error {
-			n = v[0].(int64)
-			return nil
-		})
-	})
-	return n, err
-}
-
-// TrackChanges makes walks in the order of changes, and LastChange, quick from now on. The first call reads all documents.
-func (s *Store) TrackChanges(ctx context.Context) error {
-	if s.tracked.Load() {
-		return nil
-	}
-	err := s.Write(ctx, func(t *Tx) error {
-		t.later(t.c.indexChanges)
-		return nil
-	})
-	if err == nil {
-		s.tracked.Store(true)
-	}
 	return err
 }
 
+func (s *state) walk(r Range, yield func(*row) bool) {
+	inside := func(d *row) bool { return d.space == r.Container }
+	from := &row{table: documents, space: r.Container}
+	order := s.tables[documents]
+	switch {
+	case r.Index != nil:
+		s.walkIndex(r, yield)
+		return
+	case r.Created:
+		from.rid, order = r.After+1, s.created
+	case r.Changed:
+		from.at, order = r.After+1, s.changed
+	case r.Exact:
+		from.partition, from.id = r.Partition, r.AfterKey.ID+"\x00"
+		inside = func(d *row) bool { return d.space == r.Container && d.partition == r.Partition }
+	default:
+		from.partition, from.id = max(r.Partition, r.AfterKey.Partition), r.AfterKey.ID+"\x00"
+		inside = func(d *row) bool { return d.space == r.Container && strings.HasPrefix(d.partition, r.Partition) }
+	}
+	order.Ascend(from, func(d *row) bool { return inside(d) && yield(d) })
+}
+
+// walkIndex fetches the documents of the entries on the way.
+func (s *state) walkIndex(r Range, yield func(*row) bool) {
+	x, low, high := r.Index, string(r.Index.Low), string(r.Index.High)
+	visit := func(e *row) bool {
+		if e.space != x.Number || e.partition != r.Partition || e.text < low || e.text >= high {
+			return false
+		}
+		d := s.get(&row{table: documents, space: r.Container, partition: e.partition, id: e.id})
+		return d == nil || yield(d)
+	}
+	from := entry(x.Number, r.Partition, x.Low, "")
+	if x.Descending {
+		from.text = high
+	}
+	if x.After != nil {
+		from.text, from.id = string(x.After), r.AfterKey.ID
+	}
+	if !x.Descending {
+		if x.After != nil {
+			from.id += "\x00"
+		}
+		s.tables[entries].Ascend(from, visit)
+		return
+	}
+	s.tables[entries].Descend(from, func(e *row) bool { return !byKey(e, from) || visit(e) })
+}
+
+// Count is the number of entries of an index in a partition, expired documents among them.
+func (s *Store) Count(ctx context.Context, partition string, x Index) (int64, error) {
+	v, err := s.view(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return v.count(x.Number, partition, string(x.Low), string(x.High)), nil
+}
+
 // LastChange is the highest LSN in the container, 0 when it is empty.
-func (s *Store) LastChange(ctx context.Context, container int64) (lsn int64, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		return c.query(c.lastChange, []any{container}, func(v []driver.Value) error {
-			lsn = v[0].(int64)
-			return nil
-		})
-	})
-	return lsn, err
+func (s *Store) LastChange(ctx context.Context, container int64) (int64, error) {
+	v, err := s.view(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return v.lastChange(container), nil
 }
 
 // Resource is a database, container, offer or index as JSON text.
@@ -222,11 +150,13 @@ type Resource struct{ Kind, Name, Body string }
 
 // Resources reads all of them.
 func (s *Store) Resources(ctx context.Context) (list []Resource, err error) {
-	err = s.read(ctx, func(c *conn) error {
-		return c.query(c.resources, nil, func(v []driver.Value) error {
-			list = append(list, Resource{v[0].(string), v[1].(string), v[2].(string)})
-			return nil
-		})
+	v, err := s.view(ctx)
+	if err != nil {
+		return nil, err
+	}
+	v.tables[resources].Scan(func(r *row) bool {
+		list = append(list, Resource{r.partition, r.id, r.text})
+		return true
 	})
-	return list, err
+	return list, nil
 }

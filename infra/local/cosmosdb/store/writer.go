@@ -2,17 +2,16 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
-	"maps"
 	"runtime"
 )
 
-// groupSize bounds how many writes share one commit.
-const groupSize = 256
-
-// clockStep is how far ahead the clock on disk runs, so that most commits need not move it. After a crash at most
-// as many numbers are skipped.
-const clockStep = 4096
+// groupSize bounds how many writes share one commit, groupBytes how much of them.
+const (
+	groupSize  = 256
+	groupBytes = 1 << 20
+)
 
 type job struct {
 	do   func(*Tx) error
@@ -20,7 +19,7 @@ type job struct {
 	done chan struct{}
 }
 
-// Write runs do inside the next transaction and returns after its commit. When do returns an error nothing of it is
+// Write runs do inside the next group and returns after its commit. When do returns an error nothing of it is
 // written and Write returns that error. do runs on the store's only writing goroutine: it must be quick and must not call
 // the Store. Once Write has given the work away it waits for the outcome whatever ctx says, so that
 // the caller never takes a committed write for a failed one.
@@ -44,7 +43,10 @@ func (s *Store) Write(ctx context.Context, do func(*Tx) error) error {
 func (s *Store) write() {
 	defer close(s.stopped)
 	for j := range s.jobs {
-		s.commitGroup(s.gather(j))
+		for group := s.gather(j); len(group) > 0; {
+			group = group[s.commitSome(group):]
+		}
+		s.tidy()
 	}
 }
 
@@ -76,73 +78,61 @@ func (s *Store) take(group []*job) []*job {
 	return group
 }
 
-func (s *Store) commitGroup(jobs []*job) {
-	c := <-s.writer
-	defer func() { s.writer <- c }()
-	g := &group{store: s, c: c, clock: s.clock, kept: s.kept, changed: map[Key]*Document{}}
-	err := g.run(jobs)
-	if err == nil {
-		err = g.commit()
+// commitSome runs the first jobs, as many as make a good record, commits them and tells how many they were.
+func (s *Store) commitSome(jobs []*job) int {
+	now := s.state.Load()
+	next := now.fork()
+	rec := append(s.record[:0], make([]byte, clockBytes)...)
+	n := 0
+	for ; n < len(jobs) && len(rec) < groupBytes; n++ {
+		rec = next.run(jobs[n], rec)
 	}
-	if err == nil {
-		s.clock, s.kept = g.clock, g.kept
-		s.last.Store(g.clock)
-	} else {
-		if undo := c.exec(c.rollback); undo != nil {
-			err = fmt.Errorf("%w (rollback: %w)", err, undo)
-		}
-		for _, j := range jobs {
-			j.err = fmt.Errorf("commit: %w", err)
-		}
+	if len(rec) > clockBytes || next.clock > now.clock {
+		binary.BigEndian.PutUint64(rec, uint64(next.clock))
+		s.commit(next, rec, jobs[:n])
 	}
-	for _, j := range jobs {
+	s.record = nil
+	if cap(rec) <= 2*groupBytes {
+		s.record = rec
+	}
+	for _, j := range jobs[:n] {
 		close(j.done)
 	}
+	return n
 }
 
-// group is one transaction for several jobs.
-type group struct {
-	store       *Store
-	c           *conn
-	clock, kept int64
-	changed     map[Key]*Document
-	cleared     bool
+// run carries a job out and adds its changes to the record. What it refuses leaves nothing.
+func (s *state) run(j *job, rec []byte) []byte {
+	tx := &Tx{state: s, clock: s.clock}
+	if j.err = j.do(tx); j.err != nil {
+		return rec
+	}
+	s.clock = tx.clock
+	for _, c := range tx.changes {
+		s.apply(c)
+		rec = c.appendTo(rec)
+	}
+	return rec
 }
 
-// run fails only when SQLite does; what a job itself refuses stays in the job.
-func (g *group) run(jobs []*job) error {
-	if err := g.c.exec(g.c.begin); err != nil {
-		return err
+// commit makes the next state the committed one when the record is safe. After a failure the old one stays.
+func (s *Store) commit(next *state, rec []byte, jobs []*job) {
+	if err := s.safe(rec); err != nil {
+		for _, j := range jobs {
+			if j.err == nil {
+				j.err = fmt.Errorf("commit: %w", err)
+			}
+		}
+		return
 	}
-	for _, j := range jobs {
-		tx := &Tx{c: g.c, cache: g.store.cache, group: g.changed, clock: g.clock, cleared: g.cleared}
-		if j.err = j.do(tx); tx.broken != nil {
-			return tx.broken
-		}
-		if j.err != nil {
-			continue
-		}
-		if err := tx.apply(); err != nil {
-			return err
-		}
-		g.clock, g.cleared = tx.clock, tx.cleared
-		maps.Copy(g.changed, tx.pending)
-	}
-	return nil
+	s.state.Store(next)
 }
 
-func (g *group) commit() error {
-	if g.clock > g.kept {
-		g.kept = g.clock + clockStep
-		if err := g.c.exec(g.c.setClock, g.kept); err != nil {
-			return err
-		}
+func (s *Store) safe(rec []byte) error {
+	if s.journal == nil {
+		return nil
 	}
-	g.store.cache.begin(g.changed, g.cleared)
-	err := g.c.exec(g.c.commit)
-	if err != nil {
-		g.changed = nil
-	}
-	g.store.cache.end(g.changed)
-	return err
+	done := make(chan error, 1)
+	s.journal.Append(rec, func(err error) { done <- err })
+	return <-done
 }
