@@ -316,6 +316,7 @@ func (h *house) resync() (http.Handler, error) {
 		if err != nil {
 			return nil, err
 		}
+		h.tellGitHub(ctx)
 		due, err := s.Tick(ctx)
 		return slices.Concat(renewed, stated, due), errors.Join(err, h.logbook().Append(ctx, h.clock.Now()))
 	}
@@ -323,6 +324,17 @@ func (h *house) resync() (http.Handler, error) {
 		return h.telemetry.Tick(ctx, "resync", func(ctx context.Context) ([]event.Event, error) { return tick(ctx, at) })
 	}
 	return customhandler.Timer("resync", watched, h.publish(), h.log), nil
+}
+
+// tellGitHub writes what is not about one issue: where things run, and campaigns. Trouble there must not keep anything from
+// being read; what was not told is told with a later tick.
+func (h *house) tellGitHub(ctx context.Context) {
+	mode := assign.Mode(h.cfg.Mode)
+	err := errors.Join(assign.Records{Store: h.store, Registrar: h.github, Mode: mode, Modes: h.cfg.Modes, Now: now, Log: h.log}.Tick(ctx),
+		assign.Campaigns{Store: h.store, Organiser: h.github, Mode: mode, Now: now, Log: h.log}.Tick(ctx))
+	if err != nil {
+		h.log.WarnContext(ctx, "not everything was told to GitHub", "reason", err)
+	}
 }
 
 // logbook takes decisions and closings into the logs of their repositories.
