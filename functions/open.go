@@ -330,8 +330,8 @@ func (h *house) resync() (http.Handler, error) {
 // being read; what was not told is told with a later tick.
 func (h *house) tellGitHub(ctx context.Context) {
 	mode := assign.Mode(h.cfg.Mode)
-	err := errors.Join(assign.Records{Store: h.store, Registrar: h.github, Mode: mode, Modes: h.cfg.Modes, Now: now, Log: h.log}.Tick(ctx),
-		assign.Campaigns{Store: h.store, Organiser: h.github, Mode: mode, Now: now, Log: h.log}.Tick(ctx))
+	err := errors.Join(assign.Records{Store: h.store, Registrar: h.github, Mode: mode, Modes: h.cfg.Modes, Now: h.clock.Now, Log: h.log}.Tick(ctx),
+		assign.Campaigns{Store: h.store, Organiser: h.github, Mode: mode, Now: h.clock.Now, Log: h.log}.Tick(ctx))
 	if err != nil {
 		h.log.WarnContext(ctx, "not everything was told to GitHub", "reason", err)
 	}
@@ -361,7 +361,7 @@ func (h *house) api() (http.Handler, error) {
 func (h *house) dashboard() (http.Handler, error) {
 	reader := h.access()
 	d := &dashboard.Dashboard{Store: h.store, Guard: func(next http.Handler) http.Handler { return reader.Need(api.Reader, next) }, Filter: api.ParseFilter,
-		Policy: h.policyInForce, Health: h.health, Limits: h.cfg.Limits, Copilot: h.cfg.UserToken != "", Now: h.clock.Now, Log: h.log,
+		Policy: h.policyInForce, Health: h.health, Limits: h.cfg.Limits, Copilot: h.cfg.UserToken != "", Dead: letters{h.bus}.counts, Now: h.clock.Now, Log: h.log,
 		Caller: func(r *http.Request) (string, bool) {
 			who, _ := reader.Who(r) // Guard has let the caller in
 			return who.Name, who.May(api.Operator)
@@ -406,6 +406,23 @@ func (l letters) Dead(ctx context.Context, queue string, most int) ([]api.Letter
 		out = append(out, shown(d))
 	}
 	return out, err
+}
+
+// counts tells how many dead letters each queue has, as far as the API shows them; queues without any are left out.
+func (l letters) counts(ctx context.Context) (map[string]int, error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	all := map[string]int{}
+	for _, r := range event.Routes {
+		found, err := l.bus.DeadLetters(ctx, r.HeardBy, api.MostDead)
+		if err != nil {
+			return nil, err
+		}
+		if len(found) > 0 {
+			all[r.HeardBy] = len(found)
+		}
+	}
+	return all, nil
 }
 
 // ReplayDead sends dead letters into their queue again.

@@ -53,7 +53,7 @@ func known(header, tag string) bool {
 }
 
 // pages are where a form of the dashboard may come back to.
-var pages = []string{"/runs", "/parked", "/actions", "/plan", "/findings/"}
+var pages = []string{"/runs", "/parked", "/actions", "/plan", "/campaigns", "/findings/"}
 
 // formType is what a browser sends a form as.
 const formType = "application/x-www-form-urlencoded"

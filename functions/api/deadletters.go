@@ -10,17 +10,17 @@ import (
 	"throughline/shared/event"
 )
 
-// mostDead is how many dead letters of a queue are shown, and how many are sent again, at a time.
-const (
-	mostDead   = 50
-	mostReplay = 500
-)
+// MostDead is how many dead letters of a queue are shown.
+const MostDead = 50
+
+// mostReplay is how many are sent again at a time.
+const mostReplay = 500
 
 // deadLetters shows what Service Bus gave up, the oldest of each queue.
 func (a *API) deadLetters(r *http.Request) (any, error) {
 	var all []Letter
 	for _, queue := range queues() {
-		found, err := a.Letters.Dead(r.Context(), queue, mostDead)
+		found, err := a.Letters.Dead(r.Context(), queue, MostDead)
 		if err != nil {
 			return nil, err
 		}

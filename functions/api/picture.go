@@ -1,6 +1,8 @@
 package api
 
 import (
+	"bytes"
+	"encoding/csv"
 	"net/http"
 	"strings"
 
@@ -21,11 +23,29 @@ func (a *API) drawing(w http.ResponseWriter, r *http.Request) {
 		send(w, r, "image/svg+xml", p.SVG())
 	case "dot":
 		send(w, r, "text/vnd.graphviz; charset=utf-8", p.DOT())
+	case "csv":
+		w.Header().Set("Content-Disposition", `attachment; filename="mapping.csv"`)
+		send(w, r, "text/csv; charset=utf-8", edges(p.Whole()))
 	case "", "json":
 		tagged(w, r, p)
 	default:
-		problem(w, http.StatusBadRequest, "format: want svg, dot or json")
+		problem(w, http.StatusBadRequest, "format: want svg, dot, csv or json")
 	}
+}
+
+// edges lists the edges of a picture with what they join.
+func edges(p graph.Picture) []byte {
+	nodes := map[string]graph.Node{}
+	for _, n := range p.Nodes {
+		nodes[n.ID] = n
+	}
+	lines := [][]string{{"from", "from name", "edge", "to", "to name"}}
+	for _, e := range p.Edges {
+		lines = append(lines, []string{inert(e.From), inert(nodes[e.From].Label), inert(e.Label), inert(e.To), inert(nodes[e.To].Label)})
+	}
+	var b bytes.Buffer
+	_ = csv.NewWriter(&b).WriteAll(lines) // a buffer takes everything
+	return b.Bytes()
 }
 
 func (a *API) picture(r *http.Request) (graph.Picture, error) {

@@ -14,6 +14,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,7 +22,7 @@ import (
 	"throughline/shared/graph"
 )
 
-//go:embed pages style.css icon.svg
+//go:embed pages style.css icon.svg live.js
 var files embed.FS
 
 // Dashboard serves the pages.
@@ -37,6 +38,8 @@ type Dashboard struct {
 	Health func(context.Context) (report any, ok bool)
 	// Caller names who looks and tells whether he may act; without it nobody may.
 	Caller func(*http.Request) (name string, operator bool)
+	// Dead counts the messages that Service Bus gave up, by queue; without it they are not shown.
+	Dead func(context.Context) (map[string]int, error)
 	// Copilot tells that fixes can be given to GitHub's coding agent.
 	Copilot bool
 	// Limits bound what may be written through one installation.
@@ -55,6 +58,7 @@ func (d *Dashboard) Handler() (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /style.css", p.file("style.css"))
 	mux.HandleFunc("GET /icon.svg", p.file("icon.svg"))
+	mux.HandleFunc("GET /live.js", p.file("live.js"))
 	for _, one := range []struct {
 		route, name, section string
 		load                 func(*http.Request) (content, error)
@@ -66,6 +70,7 @@ func (d *Dashboard) Handler() (http.Handler, error) {
 		{"/artifacts/{digest}", "artifact", "coverage", p.artifact},
 		{"/workloads/{id}", "workload", "coverage", p.workload},
 		{"/fixes", "fixes", "fixes", p.fixes},
+		{"/campaigns", "campaigns", "campaigns", p.campaigns},
 		{"/coverage", "coverage", "coverage", p.coverage},
 		{"/runs", "runs", "runs", p.runs},
 		{"/parked", "parked", "parked", p.parked},
@@ -105,18 +110,23 @@ type view struct {
 	Now     time.Time
 }
 
+// Live tells whether the page renews itself while somebody looks: those that show how things stand.
+func (v view) Live() bool {
+	return slices.Contains([]string{"overview", "findings", "fixes", "campaigns", "runs", "parked", "readiness"}, v.Section)
+}
+
 // Key is new for every form, so that a second press of its button does nothing.
 func (view) Key() string { return rand.Text() }
 
 type link struct{ Name, Path, Section string }
 
 var nav = []link{
-	{"Overview", "/", "overview"}, {"Findings", "/findings", "findings"}, {"Fixes", "/fixes", "fixes"}, {"Coverage", "/coverage", "coverage"},
+	{"Overview", "/", "overview"}, {"Findings", "/findings", "findings"}, {"Fixes", "/fixes", "fixes"}, {"Campaigns", "/campaigns", "campaigns"}, {"Coverage", "/coverage", "coverage"},
 	{"Runs", "/runs", "runs"}, {"Parked", "/parked", "parked"}, {"Plan", "/plan", "plan"}, {"Actions", "/actions", "actions"}, {"Readiness", "/readiness", "readiness"},
 }
 
-// policy allows our own style sheet and nothing else.
-const policy = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+// policy allows our own style sheet, pictures and script, and nothing else.
+const policy = "default-src 'none'; style-src 'self'; img-src 'self'; script-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 
 func (p *pages) page(name, section string, load func(*http.Request) (content, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

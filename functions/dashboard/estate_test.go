@@ -140,6 +140,12 @@ func (e estate) operations() {
 	e.put(graph.RefusalKey("azure all"), "refusal", graph.Refusal{Source: e.say("azure"), Scope: e.say("all"), Why: e.say("403"), At: noon})
 	e.put(graph.ScopeKey("github all"), "scope", graph.Scope{ID: e.say("github all"), Run: e.say("run-1"), StartedAt: noon, Complete: true, Part: 4})
 	e.put(graph.RunKey("azure all"), "run", graph.Run{ID: e.say("run-2"), StartedAt: noon, Asked: noon})
+	e.put(graph.CampaignKey("c1"), graph.KindCampaign, graph.Campaign{ID: "c1", Name: e.say("Injections"), Description: e.say("All of them"), Ends: noon.AddDate(0, 0, 20), Manager: e.say("octocat"), Query: e.say("kind=code_scanning"),
+		By: e.say("olga"), At: noon.Add(-time.Hour), State: graph.CampaignOpen, Login: e.say("acme"), Number: 3, Progress: graph.Progress{Open: 5, InProgress: 2, Done: 3, At: noon}})
+	e.put(graph.CampaignKey("c2"), graph.KindCampaign, graph.Campaign{ID: "c2", Name: e.say("Before the audit"), Description: e.say("Everything at P0"), Ends: noon.AddDate(0, 0, -1), Query: "tier=P0", By: e.say("olga"), At: noon.Add(-2 * time.Hour),
+		State: graph.CampaignOpen, Fixes: []graph.RemediationID{"github-4711-fix-900", graph.NewRemediationID(home, "fix:1")}, Beyond: 4})
+	e.put(graph.CampaignKey("c3"), graph.KindCampaign, graph.Campaign{ID: "c3", Name: e.say("Refused"), Description: e.say("d"), Ends: noon.AddDate(0, 0, 9), By: e.say("olga"), At: noon.Add(-3 * time.Hour), State: graph.CampaignRefused, Login: "acme", Why: e.say("GitHub answers 403")})
+	e.put(graph.StateKey("healing", "2026-11-23"), graph.KindHealing, graph.Healing{Day: e.say("2026-11-23"), Deliveries: []string{"a", "b"}, Events: map[string]int{e.say("issues"): 2}, LongestStale: 421.4, Last: noon})
 	e.put(graph.StateKey("parked", "p1"), "parked", map[string]any{"id": "p1", "queue": e.say("correlate"), "messageId": e.say("m1"), "reason": e.say("cannot be decoded"),
 		"deliveryCount": 1, "at": noon, "body": []byte(e.say("{}")), "waiting": true})
 }
@@ -172,6 +178,7 @@ func (e estate) handler() http.Handler {
 	e.t.Helper()
 	d := &Dashboard{Store: e.store, Guard: func(next http.Handler) http.Handler { return next }, Filter: filter, Now: func() time.Time { return noon }, Log: slog.New(slog.DiscardHandler),
 		Health: func(context.Context) (any, bool) { return map[string]any{"mode": e.say("auto"), "store": "ok"}, true }, Limits: graph.Limits{PerMinute: 80, PerHour: 500},
+		Dead:   func(context.Context) (map[string]int, error) { return map[string]int{"assign": 2}, nil },
 		Caller: func(*http.Request) (string, bool) { return e.say("olga"), true }}
 	h, err := d.Handler()
 	if err != nil {
@@ -186,7 +193,7 @@ func plain(s string) string { return s }
 func addresses() []string {
 	return []string{"/", "/findings", "/findings?tier=P0", "/findings?q=nothing", "/findings/github-4711-dependabot-1", "/findings/github-4711-code_scanning-3", "/findings/github-4711-secret_scanning-2",
 		"/findings/github-4711-dependabot-4", "/repositories/acme/api", "/artifacts/" + string(digest), "/artifacts/" + string(orphan), "/workloads/" + string(runsHere),
-		"/fixes", "/fixes?status=assigned", "/coverage", "/runs", "/parked", "/readiness", "/runs?action=a1", "/parked?action=a2", "/plan", "/plan?action=a3", "/actions", "/findings?sort=due", "/nowhere", "/findings?tier=P7"}
+		"/fixes", "/fixes?status=assigned", "/campaigns", "/campaigns?filter=tier%3DP1", "/coverage", "/runs", "/parked", "/readiness", "/runs?action=a1", "/parked?action=a2", "/plan", "/plan?action=a3", "/actions", "/findings?sort=due", "/nowhere", "/findings?tier=P7"}
 }
 
 func get(t *testing.T, h http.Handler, path string) *httptest.ResponseRecorder {

@@ -15,6 +15,7 @@ type listing struct {
 	Next     string
 	First    string // the first page, when this is not it
 	CSV      string
+	Campaign string // where a campaign over this list is begun
 	Tiers    []graph.Tier
 	Factors  []graph.Factor
 	Kinds    []graph.AlertKind
@@ -62,6 +63,7 @@ func (l *listing) addresses(q url.Values, cursor string) {
 	}
 	l.Filtered = len(clean) > 0
 	l.CSV = address("/api/findings.csv", clean)
+	l.Campaign = address("/campaigns", url.Values{"filter": {clean.Encode()}})
 	if l.Filter.Cursor != "" {
 		l.First = address("/findings", clean)
 	}

@@ -55,9 +55,20 @@ func (p *pages) coverage(r *http.Request) (content, error) {
 	return content{"Coverage", v}, nil
 }
 
+// reading is the page of what was read, and of what webhooks did not bring.
+type reading struct {
+	Runs   []graph.RunReport
+	Healed []graph.Healing // newest first
+}
+
 func (p *pages) runs(r *http.Request) (content, error) {
 	runs, err := graph.Runs(r.Context(), p.Store)
-	return content{"Runs", runs}, err
+	if err != nil {
+		return content{}, err
+	}
+	healed, err := graph.Healings(r.Context(), p.Store)
+	slices.SortFunc(healed, func(a, b graph.Healing) int { return strings.Compare(b.Day, a.Day) })
+	return content{"Runs", reading{runs, healed}}, err
 }
 
 // letter is a parked message as the bus stores it.
@@ -84,6 +95,8 @@ func (l letter) Text() string {
 type parked struct {
 	Letters []letter
 	Next    string
+	Dead    map[string]int // by queue
+	Silent  bool           // Service Bus does not tell
 }
 
 func (p *pages) parked(r *http.Request) (content, error) {
@@ -93,6 +106,10 @@ func (p *pages) parked(r *http.Request) (content, error) {
 		q := r.URL.Query()
 		q.Set("cursor", next)
 		v.Next = "/parked?" + q.Encode()
+	}
+	if p.Dead != nil {
+		dead, wrong := p.Dead(r.Context())
+		v.Dead, v.Silent = dead, wrong != nil // the parked ones are shown all the same
 	}
 	return content{"Parked messages", v}, err
 }

@@ -17,6 +17,7 @@ func (d *Dashboard) words() template.FuncMap {
 		"ago":     func(t time.Time) string { return age(t, d.Now()) },
 		"overdue": func(t time.Time) bool { return !t.IsZero() && t.Before(d.Now()) },
 		"status":  func(s string) string { return cmp.Or(s, string(graph.StatusOpen)) },
+		"seconds": func(s float64) string { return time.Duration(s * float64(time.Second)).Round(time.Second).String() },
 		"percent": percent, "share": share, "plurals": plurals,
 		"due":   due,
 		"rule":  ruleText,

@@ -37,6 +37,16 @@ type Picture struct {
 	Edges []Edge `json:"edges"`
 	// Folded is how many nodes are not drawn one by one.
 	Folded int `json:"folded,omitempty"`
+
+	whole *Picture // before it was folded
+}
+
+// Whole is the picture with every node, for those who do not look at it.
+func (p Picture) Whole() Picture {
+	if p.whole != nil {
+		return *p.whole
+	}
+	return p
 }
 
 func (p *Picture) node(n Node) {
@@ -186,7 +196,7 @@ func (p Picture) Fold() Picture {
 	if len(p.Nodes) <= maxNodes {
 		return p
 	}
-	out := Picture{Title: p.Title}
+	out := Picture{Title: p.Title, whole: &p}
 	count, moved := [columns]int{}, map[string]string{}
 	more := [columns]int{}
 	for _, n := range p.Nodes {
