@@ -30,8 +30,8 @@ func quietAlerts(n int) []graph.Alert {
 	return all
 }
 
-// A new policy would open more issues than its guard lets through: the rest waits until a person approves.
-func TestGuardHoldsBackWhatANewPolicyWouldOpen(t *testing.T) {
+// guarded is a repository with some alerts of tier P3, under a policy that has just begun to ask for issues of that tier.
+func guarded(t *testing.T, alerts int) *pipeline {
 	p := newPipeline(t)
 	p.policy.Assume.Unassessed = "none"
 	w := running()
@@ -39,7 +39,6 @@ func TestGuardHoldsBackWhatANewPolicyWouldOpen(t *testing.T) {
 	p.observe(graph.Observation{Source: "test", ObservedAt: p.now, Repositories: []graph.Repository{shop()}, Workloads: []graph.Workload{w}, Evidence: []graph.Evidence{built()},
 		Artifacts: []graph.Artifact{{Digest: digestAPI, UpdatedAt: at}}})
 	p.answer(digestAPI)
-	const alerts, guard = 60, 50
 	p.observe(graph.Observation{Source: "test", ObservedAt: p.now, Alerts: quietAlerts(alerts)})
 	if n := len(p.tracker.issues); n != 0 {
 		t.Fatalf("%d issues of tier P3", n)
@@ -48,14 +47,23 @@ func TestGuardHoldsBackWhatANewPolicyWouldOpen(t *testing.T) {
 	stricter.Tiers.P3 = decision.TierRule{Due: "upgrade", Actions: []string{decision.ActionIssue}}
 	p.policy, p.now = &stricter, p.now.Add(time.Hour)
 	p.settle([]event.Event{lag(t)})
-	if n := len(p.tracker.issues); n != guard {
-		t.Fatalf("%d issues were opened, the guard is %d", n, guard)
+	return p
+}
+
+// A new policy would open more issues than its guard lets through: all of them wait until a person approves.
+func TestGuardHoldsBackWhatANewPolicyWouldOpen(t *testing.T) {
+	const alerts = 60
+	p := guarded(t, alerts)
+	p.wait(graph.Quiet)
+	if n := len(p.tracker.issues); n != 0 {
+		t.Fatalf("%d issues were opened", n)
 	}
 	if s := p.summary("github-4711-dependabot-1"); s.Tier != graph.P3 {
 		t.Errorf("the tier is %s: tiers change all the same", s.Tier)
 	}
 	p.settle([]event.Event{lag(t)}) // looking again opens nothing
-	if n := len(p.tracker.issues); n != guard {
+	p.wait(time.Hour)
+	if n := len(p.tracker.issues); n != 0 {
 		t.Fatalf("%d issues", n)
 	}
 	cause := p.approve(t)
@@ -70,6 +78,23 @@ func TestGuardHoldsBackWhatANewPolicyWouldOpen(t *testing.T) {
 	p.observe(graph.Observation{Source: "test", ObservedAt: p.now, Alerts: more})
 	if n := len(p.tracker.issues); n != alerts+1 {
 		t.Errorf("%d issues after an alert of its own", n)
+	}
+}
+
+// As many as the guard lets through are opened, once it is known that there are no more of them.
+func TestGuardLetsThroughWhatANewPolicyOpens(t *testing.T) {
+	const alerts = 50
+	p := guarded(t, alerts)
+	if n := len(p.tracker.issues); n != 0 {
+		t.Errorf("%d issues before it is known how many there would be", n)
+	}
+	p.wait(graph.Quiet)
+	if n := len(p.tracker.issues); n != alerts {
+		t.Errorf("%d issues, the guard lets %d through", n, alerts)
+	}
+	p.settle([]event.Event{lag(t)})
+	if n := len(p.tracker.issues); n != alerts || len(p.later) > 0 {
+		t.Errorf("%d issues after another look", n)
 	}
 }
 

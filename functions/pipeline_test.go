@@ -28,6 +28,7 @@ type pipeline struct {
 	correlate *correlate.Stage
 	stages    map[string]func(context.Context, event.Event) ([]event.Event, error)
 	asked     []graph.Collection
+	later     []event.Event // what assign hears when its time has come
 	handled   map[string]int
 }
 
@@ -86,6 +87,10 @@ func (p *pipeline) settle(events []event.Event) {
 			p.t.Fatalf("the stages do not come to rest: %+v", events[0])
 		}
 		e := events[0]
+		if e.Type == event.Prioritized && e.NotBefore.After(p.now) {
+			p.later, events = append(p.later, e), events[1:]
+			continue
+		}
 		route, ok := event.RouteOf(e.Type)
 		if !ok {
 			p.t.Fatalf("no route for %s", e.Type)
@@ -100,6 +105,15 @@ func (p *pipeline) settle(events []event.Event) {
 		}
 		events = append(events[1:], said...)
 	}
+}
+
+// wait lets time pass, and the stages hear what was to come in it.
+func (p *pipeline) wait(d time.Duration) {
+	p.t.Helper()
+	p.now = p.now.Add(d)
+	due := p.later
+	p.later = nil
+	p.settle(due)
 }
 
 func (p *pipeline) summary(id graph.FindingID) graph.Summary {

@@ -2,13 +2,14 @@ package assign
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"throughline/shared/graph"
 )
 
-// pass asks the guard whether another issue may be opened for the same cause. What has begun goes on, and what a person
-// asked for is never held back.
+// pass asks the guard whether an issue may be opened for its cause; until it is known how many the cause would open, the
+// answer is to ask again. What has begun goes on, and what a person asked for is never held back.
 func (c *work) pass(ctx context.Context, p plan) (bool, error) {
 	cause := c.cause(p)
 	if cause == "" || c.remediation.Approved || c.remediation.Intent != nil {
@@ -16,6 +17,9 @@ func (c *work) pass(ctx context.Context, p plan) (bool, error) {
 	}
 	w := graph.Waiting{Repository: c.repository.ID, Remediation: c.remediation.ID}
 	passed, err := graph.Graph{Store: c.Store}.Pass(ctx, cause, w, c.policy.Guard, c.now)
+	if errors.As(err, new(*graph.Limited)) {
+		return false, err
+	}
 	if err != nil {
 		return false, fmt.Errorf("guard of %q: %w", cause, err)
 	}

@@ -23,6 +23,9 @@ func (r *round) decision(ctx context.Context, f *graph.Finding) (graph.Decision,
 		return graph.Decision{}, false, err
 	}
 	base.Running = where.running
+	if err := r.exempt(f, base, where); err != nil {
+		return graph.Decision{}, false, err
+	}
 	base.Accepted = r.accepted(*f)
 	all, err := r.explanations(*f, base, where)
 	if err != nil {

@@ -236,6 +236,83 @@ func TestAcceptanceEndsAHold(t *testing.T) {
 	}
 }
 
+// An exemption in Defender for Cloud is an acceptance under the policy's limits: it lowers, runs out, is voided by a rise
+// for good, and goes when it is taken back.
+func TestExemptionIsAnAcceptance(t *testing.T) {
+	e := newEstate(t)
+	e.expose(shop, workload(graph.Yes, noon))
+	id := graph.FindingID("runtime-1")
+	seen := graph.RuntimeFinding{ID: id, Digest: "sha256:a", Software: "zlib", FixedIn: "2", Severity: "high", CVEs: []graph.CVE{{ID: "CVE-2024-1000", Severity: "high", CVSS: []string{"CVSS:3.1/AV:N/AC:H/PR:N/UI:N/S:U/C:H/I:H/A:H"}}}, State: graph.Open, UpdatedAt: noon, FirstSeen: noon}
+	say := func(change func(*graph.Finding)) {
+		f, err := graph.Get[graph.Finding](context.Background(), e.store, graph.FindingKey(shop, id))
+		if err != nil {
+			t.Fatal(err)
+		}
+		next := f.Value
+		next.ID, next.Repository, next.Kind, next.State, next.Runtime, next.CVEs, next.FirstSeen = id, shop, graph.RuntimeKind, graph.Open, &seen, []string{"CVE-2024-1000"}, noon
+		change(&next)
+		e.put(graph.FindingKey(shop, id), graph.KindFinding, next)
+		e.say(event.Lag{Findings: []graph.FindingID{id}, Feeds: true})
+	}
+	nothing := func(*graph.Finding) {}
+	say(nothing)
+	if d := e.finding(id).Decision; d.Published != graph.P1 {
+		t.Fatalf("before: %s by %s", d.Published, d.Rule)
+	}
+	e.now, seen.Exempt, seen.UpdatedAt = day(1), true, day(1)
+	say(nothing)
+	f := e.finding(id)
+	if f.Decision.Rule != "R0" || f.Decision.Published != graph.P4 || f.Acceptance.By != "Defender for Cloud" || f.Acceptance.Tier != graph.P1 || !f.Acceptance.At.Equal(day(1)) {
+		t.Fatalf("exempted: %s by %s, %+v", f.Decision.Published, f.Decision.Rule, f.Acceptance)
+	}
+	if x := e.explanation(id); x.Inputs.Accepted.Source != "Defender for Cloud: exempted in Defender for Cloud, until 2027-01-24" || x.WithoutR0 != graph.P1 {
+		t.Errorf("the explanation says %+v", x.Inputs.Accepted)
+	}
+	// The policy accepts a P1 for 60 days.
+	e.now = time.Date(2027, 1, 25, 0, 0, 0, 0, time.UTC)
+	e.tick(id)
+	if d := e.finding(id).Decision; d.Rule == "R0" || d.Published != graph.P1 {
+		t.Errorf("after the policy's limit: %s by %s", d.Published, d.Rule)
+	}
+	// A new exemption counts from its own day, and a rise voids it for good.
+	seen.UpdatedAt = e.now
+	say(nothing)
+	if d := e.finding(id).Decision; d.Rule != "R0" {
+		t.Errorf("exempted anew: %s by %s", d.Published, d.Rule)
+	}
+	e.feeds.kev["CVE-2024-1000"] = e.now
+	e.now = e.now.AddDate(0, 0, 1)
+	say(nothing)
+	if f := e.finding(id); f.Decision.Published != graph.P0 || f.Acceptance.Stands() {
+		t.Errorf("a rise does not void it: %s by %s", f.Decision.Published, f.Decision.Rule)
+	}
+	delete(e.feeds.kev, "CVE-2024-1000")
+	say(nothing)
+	if d := e.finding(id).Decision; d.Rule == "R0" {
+		t.Error("a voided exemption came back by itself")
+	}
+	// A person's acceptance goes before it; when the exemption is taken back, that one stays.
+	seen.UpdatedAt = e.now.Add(time.Hour)
+	say(func(f *graph.Finding) {
+		f.Acceptance = &graph.Acceptance{By: "alice", Reason: "retired", At: e.now, Until: e.now.AddDate(0, 0, 5), Tier: graph.P1}
+	})
+	if a := e.finding(id).Acceptance; a.By != "alice" {
+		t.Errorf("a person's acceptance gave way: %+v", a)
+	}
+	seen.Exempt = false
+	say(nothing)
+	if f := e.finding(id); f.Acceptance == nil || f.Decision.Rule != "R0" {
+		t.Errorf("a person's acceptance went with the exemption: %+v", f.Acceptance)
+	}
+	seen.Exempt = true
+	say(func(f *graph.Finding) { f.Acceptance = nil })
+	seen.Exempt = false
+	say(nothing)
+	if f := e.finding(id); f.Acceptance != nil || f.Decision.Rule == "R0" {
+		t.Errorf("the exemption was taken back: %+v, %s", f.Acceptance, f.Decision.Rule)
+	}
+}
+
 // What does not run is a fact only as long as the inventory was read not too long ago.
 func TestInventoryThatGrowsOldNoLongerSaysNo(t *testing.T) {
 	e := newEstate(t)

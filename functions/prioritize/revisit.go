@@ -16,6 +16,44 @@ func (r *round) accepted(f graph.Finding) decision.Fact {
 	return acceptance(*f.Acceptance).Fact(r.now, r.policy)
 }
 
+// exempt takes an exemption that somebody gave in Defender for Cloud as an acceptance, at the tier that the finding has
+// without it, and takes it back when it is gone. A person's own acceptance goes before it while it is in force.
+func (r *round) exempt(f *graph.Finding, base decision.Inputs, where reach) error {
+	if f.Runtime == nil {
+		return nil
+	}
+	at, before := f.Runtime.UpdatedAt, f.Acceptance
+	own := before != nil && before.By == decision.DefenderForCloud
+	switch {
+	case !f.Runtime.Exempt:
+		if own {
+			f.Acceptance = nil
+		}
+		return nil
+	case own && (at.IsZero() || before.At.Equal(at)), !own && r.accepted(*f).Value != "":
+		return nil
+	case at.IsZero():
+		at = r.now
+	}
+	all, err := r.explanations(*f, base, where)
+	if err != nil {
+		return err
+	}
+	f.Acceptance = &graph.Acceptance{By: decision.DefenderForCloud, Reason: "exempted in Defender for Cloud", At: at, Tier: bare(all)}
+	return nil
+}
+
+// bare is the most urgent tier over the workloads, without acceptance and VEX.
+func bare(all []decision.Explanation) graph.Tier {
+	tier := graph.P4
+	for _, e := range all {
+		if e.WithoutR0.MoreUrgent(tier) {
+			tier = e.WithoutR0
+		}
+	}
+	return tier
+}
+
 func acceptance(a graph.Acceptance) decision.Acceptance {
 	return decision.Acceptance{By: a.By, Reason: a.Reason, At: a.At, Until: a.Until, Tier: a.Tier}
 }

@@ -220,11 +220,17 @@ func (s *seenRow) runtimeFinding(id graph.FindingID, d graph.Digest) graph.Runti
 	if f.State == graph.Dismissed {
 		f.Reason = state.Cause.String()
 	}
+	if strings.EqualFold(f.Reason, exempted) {
+		f.State, f.Exempt = graph.Open, true
+	}
 	if f.UpdatedAt.IsZero() {
 		f.UpdatedAt = f.FirstSeen
 	}
 	return f
 }
+
+// exempted is the cause of a row that an exemption covers: the flaw is there, and somebody said that it may wait.
+const exempted = "Exempt"
 
 // scan is the first scanner's word: Defender's registry scan, then its scan of what was first seen running.
 func (u softwareUpdate) scan() facts {

@@ -100,7 +100,7 @@ func TestFinding_states_and_gaps(t *testing.T) {
 	if fixed.State != graph.Fixed || fixed.Software != "zlib" || fixed.Digest != digestAB {
 		t.Errorf("%+v", fixed)
 	}
-	if exempt.State != graph.Dismissed || exempt.Reason != "Exempt" || exempt.Software != "curl" || exempt.FixedIn != "8" || exempt.Package != "os" || len(exempt.CVEs) != 1 || exempt.CVEs[0].ID != "CVE-2026-1" {
+	if exempt.State != graph.Open || !exempt.Exempt || exempt.Reason != "Exempt" || exempt.Software != "curl" || exempt.FixedIn != "8" || exempt.Package != "os" || len(exempt.CVEs) != 1 || exempt.CVEs[0].ID != "CVE-2026-1" {
 		t.Errorf("%+v", exempt)
 	}
 	if unknown.State != graph.Open || unknown.Severity != "" || len(unknown.CVEs) != 1 || unknown.Contextual != nil {

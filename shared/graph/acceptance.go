@@ -7,7 +7,7 @@ type Acceptance struct {
 	By     string    `json:"by"`
 	Reason string    `json:"reason"`
 	At     time.Time `json:"at"`
-	Until  time.Time `json:"until"`
+	Until  time.Time `json:"until,omitzero"` // zero for an exemption of Defender: then the policy's limit holds
 	Tier   Tier      `json:"tier"`
 	// Voided is set once the computed tier became more urgent than the one accepted; it never comes back by itself.
 	Voided time.Time `json:"voided,omitzero"`

@@ -14,15 +14,18 @@ const (
 	KindWaiting Kind = "waiting"
 )
 
-// Guard counts the issues that one cause opens: a new policy, a revision of the feeds, evidence gone stale. Beyond the
-// policy's bound they wait for a person.
+// Guard counts the issues that one cause would open: a new policy, a revision of the feeds, evidence gone stale. Beyond
+// the policy's bound all of them wait for a person.
 type Guard struct {
 	ID    string    `json:"id"` // of the cause
 	Cause string    `json:"cause"`
 	Since time.Time `json:"since"`
+	// Asked are the remediations that asked for an issue, until there are too many; Last is when the last one did.
+	Asked []RemediationID `json:"asked,omitempty"`
+	Last  time.Time       `json:"last,omitzero"`
 	// Opened are the remediations that were let through without approval.
 	Opened []RemediationID `json:"opened"`
-	// Held tells that others wait.
+	// Held tells that there are more, and that they wait.
 	Held     bool      `json:"held"`
 	Approved time.Time `json:"approved,omitzero"`
 	By       string    `json:"by,omitempty"`
@@ -50,15 +53,21 @@ func GuardKey(id string) Key { return StateKey(guards, id) }
 // WaitingPartition lists what a guard holds back.
 func WaitingPartition(id string) string { return "guard:" + id }
 
-// Pass lets a remediation through, or holds it back until a person approves of the cause. A remediation that was let
-// through once is let through again.
+// Quiet is how long a cause must ask for no further issue before it counts as not asking for more: how many it would open
+// is known only then.
+const Quiet = time.Minute
+
+// Pass lets a remediation through, holds it back until a person approves of the cause, or answers *Limited while it is not
+// known yet how many issues the cause would open. A remediation that was let through once is let through again.
 func (g Graph) Pass(ctx context.Context, cause string, w Waiting, limit int, now time.Time) (bool, error) {
-	id := GuardID(cause)
-	passed, err := g.count(ctx, cause, w, limit, now)
+	guard, passed, err := g.count(ctx, cause, w, limit, now)
 	if err != nil || passed {
 		return passed, err
 	}
-	held, err := NewWrite(StateKey(WaitingPartition(id), string(w.Remediation)), KindWaiting, Any, w)
+	if !guard.Held {
+		return false, &Limited{Until: guard.Last.Add(Quiet), Why: "it is not known yet how many issues " + cause + " would open"}
+	}
+	held, err := NewWrite(StateKey(WaitingPartition(guard.ID), string(w.Remediation)), KindWaiting, Any, w)
 	if err == nil {
 		err = g.Store.Write(ctx, held)
 	}
@@ -66,28 +75,35 @@ func (g Graph) Pass(ctx context.Context, cause string, w Waiting, limit int, now
 		return false, err
 	}
 	// Somebody may have approved between the look and the note.
-	return g.count(ctx, cause, w, limit, now)
+	_, passed, err = g.count(ctx, cause, w, limit, now)
+	return passed, err
 }
 
-func (g Graph) count(ctx context.Context, cause string, w Waiting, limit int, now time.Time) (passed bool, err error) {
-	_, _, err = Update(ctx, g.Store, GuardKey(GuardID(cause)), KindGuard, func(old Versioned[Guard]) (Guard, bool, error) {
+func (g Graph) count(ctx context.Context, cause string, w Waiting, limit int, now time.Time) (guard Guard, passed bool, err error) {
+	guard, _, err = Update(ctx, g.Store, GuardKey(GuardID(cause)), KindGuard, func(old Versioned[Guard]) (Guard, bool, error) {
 		next := old.Value
 		if !old.Exists() {
 			next = Guard{ID: GuardID(cause), Cause: cause, Since: now, Opened: []RemediationID{}}
 		}
-		passed = !next.Approved.IsZero() || slices.Contains(next.Opened, w.Remediation)
-		if passed {
+		if passed = !next.Approved.IsZero() || slices.Contains(next.Opened, w.Remediation); passed || next.Held {
 			return next, false, nil
 		}
-		if passed = len(next.Opened) < limit; passed {
-			next.Opened = append(slices.Clone(next.Opened), w.Remediation)
-			return next, true, nil
-		}
-		changed := !next.Held
-		next.Held = true
-		return next, changed || !old.Exists(), nil
+		next, passed = next.ask(w.Remediation, limit, now)
+		return next, true, nil
 	})
-	return passed, err
+	return guard, passed, err
+}
+
+// ask takes a remediation in; passed tells that it may go on.
+func (g Guard) ask(r RemediationID, limit int, now time.Time) (next Guard, passed bool) {
+	if !slices.Contains(g.Asked, r) {
+		g.Asked, g.Last = append(slices.Clone(g.Asked), r), now
+	}
+	g.Held = len(g.Asked) > limit
+	if passed = !g.Held && now.Sub(g.Last) >= Quiet; passed {
+		g.Opened = append(slices.Clone(g.Opened), r)
+	}
+	return g, passed
 }
 
 // Guards lists the guards that hold something back or did, newest first.

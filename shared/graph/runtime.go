@@ -22,9 +22,11 @@ type RuntimeFinding struct {
 	Contextual  *bool      `json:"contextual,omitempty"`
 	State       AlertState `json:"state"` // open (Unhealthy), fixed (Healthy), dismissed (NotApplicable)
 	Reason      string     `json:"reason,omitempty"`
-	FirstSeen   time.Time  `json:"firstSeen,omitzero"`
-	Scope       string     `json:"scope,omitempty"` // collect scope that saw it last
-	UpdatedAt   time.Time  `json:"updatedAt,omitzero"`
+	// Exempt tells that somebody exempted it in Defender: it is open, and accepted since UpdatedAt.
+	Exempt    bool      `json:"exempt,omitempty"`
+	FirstSeen time.Time `json:"firstSeen,omitzero"`
+	Scope     string    `json:"scope,omitempty"` // collect scope that saw it last
+	UpdatedAt time.Time `json:"updatedAt,omitzero"`
 	Ties
 }
 
