@@ -19,26 +19,23 @@ import (
 )
 
 // TestSixtyThousandDecisions decides alerts from scratch and plans another policy over them, with the store over its wire:
-// 600 alerts, or with THROUGHLINE_LONG=1 the 60,000 of the goal. The times are those of this machine; the bounds are the
-// goal's where it is undisturbed, and ten times that in the short form, beside other tests.
+// 600 alerts, or with THROUGHLINE_LONG=1 the 60,000 of the goal. Only then the times count: on a machine that does nothing
+// besides.
 func TestSixtyThousandDecisions(t *testing.T) {
-	alerts, leeway := 600, 10.0
-	if os.Getenv("THROUGHLINE_LONG") == "1" {
-		alerts, leeway = 60_000, 1
+	alerts := 600
+	long := os.Getenv("THROUGHLINE_LONG") == "1"
+	if long {
+		alerts = 60_000
 	}
 	e := newScratch(t, alerts)
 	decided := e.decide(t)
 	plan, planned := e.plan(t)
-	scale := float64(alerts) / 60_000
 	t.Logf("%d alerts decided in %.1f s (%.0f/s, goal 60 s for 60,000), planned in %.2f s (goal 10 s): %d change tier", alerts, decided.Seconds(), float64(alerts)/decided.Seconds(), planned.Seconds(), plan.Changed)
 	if plan.Findings != alerts || plan.Changed == 0 {
 		t.Errorf("the plan looked at %d findings, %d change tier", plan.Findings, plan.Changed)
 	}
-	if bound := 60 * scale * leeway; decided.Seconds() > bound {
-		t.Errorf("decided in %.1f s, at most %.1f", decided.Seconds(), bound)
-	}
-	if bound := max(1, 10*scale) * leeway; planned.Seconds() > bound {
-		t.Errorf("planned in %.1f s, at most %.1f", planned.Seconds(), bound)
+	if long && (decided > time.Minute || planned > 10*time.Second) {
+		t.Errorf("decided in %s, want a minute; planned in %s, want 10 s", decided, planned)
 	}
 }
 
