@@ -22,6 +22,11 @@ func (r *remarks) CommentIssue(_ context.Context, _ graph.Repository, number int
 	return nil
 }
 
+// FindComments gives all of them: none was written by anybody else.
+func (r *remarks) FindComments(context.Context, graph.Repository, int, time.Time) ([]string, error) {
+	return r.made, nil
+}
+
 // TestFlappingExposureIsShownOnceUpAndOnceDown lets exposure come and go daily for thirty days, and looks for as long again
 // at what people see: the tier of the finding, the issues, and the comments on them. The clock is the test's; the timer
 // asks for what has aged, and every message goes through prioritize and assign.
