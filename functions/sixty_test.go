@@ -125,7 +125,7 @@ func (e *scratch) seed(n int, r graph.RepositoryID) error {
 
 // decide says of every repository that its exposure changed, and follows the pages.
 func (e *scratch) decide(t *testing.T) time.Duration {
-	stage := &prioritize.Stage{Store: e.store, Policy: func() *decision.Policy { return e.policy }, Now: now, Log: slog.New(slog.DiscardHandler)}
+	stage := &prioritize.Stage{Store: e.store, Policy: func() *decision.Policy { return e.policy }, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
 	began := time.Now()
 	e.many(t, func(_ int, r graph.RepositoryID) error {
 		e, err := event.NewLag("/test", event.Lag{Repository: r, Exposure: true})
@@ -149,7 +149,7 @@ func (e *scratch) decide(t *testing.T) time.Duration {
 func (e *scratch) plan(t *testing.T) (api.Plan, time.Duration) {
 	other := *e.policy
 	other.Thresholds.EPSSLikely = 0.10
-	a := &api.API{Store: e.store, Policy: func() *decision.Policy { return e.policy }, Now: now, Log: slog.New(slog.DiscardHandler)}
+	a := &api.API{Store: e.store, Policy: func() *decision.Policy { return e.policy }, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
 	began := time.Now()
 	plan, err := a.PlanPolicy(context.Background(), &other)
 	if err != nil {
