@@ -56,8 +56,29 @@ func (s *Stage) Handle(ctx context.Context, e event.Event) ([]event.Event, error
 	if err := e.Into(&l); err != nil {
 		return nil, err
 	}
+	if len(l.Others) == 0 {
+		return s.lag(ctx, e.ID, l)
+	}
+	var out []event.Event
+	for _, one := range l.Each() {
+		said, err := s.lag(ctx, e.ID, one)
+		if err != nil { // alone it comes again without holding up the others
+			s.Log.WarnContext(ctx, "lag set apart", "repository", one.Repository, "why", err.Error())
+			again, err := event.NewLag(name, one)
+			if err != nil {
+				return nil, err
+			}
+			said = []event.Event{again}
+		}
+		out = append(out, said...)
+	}
+	return out, nil
+}
+
+// lag decides what lags in one repository.
+func (s *Stage) lag(ctx context.Context, id string, l event.Lag) ([]event.Event, error) {
 	if !l.Repository.Valid() {
-		return nil, event.Permanent(fmt.Errorf("prioritize %s: repository %q is not an identity", e.ID, l.Repository))
+		return nil, event.Permanent(fmt.Errorf("prioritize %s: repository %q is not an identity", id, l.Repository))
 	}
 	r, err := s.round(ctx, l)
 	if err != nil {
@@ -69,7 +90,7 @@ func (s *Stage) Handle(ctx context.Context, e event.Event) ([]event.Event, error
 	if err := r.bereaved(ctx, l.Remediations); err != nil {
 		return nil, fmt.Errorf("prioritize %s: %w", l.Repository, err)
 	}
-	if !l.Exposure {
+	if !l.Exposure || l.Moved && l.Cursor == "" && !r.exposure.Lags() {
 		return r.events, nil
 	}
 	if err := r.walk(ctx, l); err != nil {
@@ -89,6 +110,8 @@ type round struct {
 	scopes   []graph.Reading // of the inventory, once a finding has asked
 	due      map[graph.RemediationID]bool
 	events   []event.Event
+	// relatives are the findings with a vulnerability, by side, that this round has asked for.
+	relatives map[string][]graph.Finding
 }
 
 func (s *Stage) round(ctx context.Context, l event.Lag) (*round, error) {
@@ -96,7 +119,7 @@ func (s *Stage) round(ctx context.Context, l event.Lag) (*round, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &round{Stage: s, exposure: x.Value, policy: s.Policy(), now: s.Now(), due: map[graph.RemediationID]bool{}}
+	r := &round{Stage: s, exposure: x.Value, policy: s.Policy(), now: s.Now(), due: map[graph.RemediationID]bool{}, relatives: map[string][]graph.Finding{}}
 	r.explain, r.hash = decision.NewExplainer(r.policy), r.policy.Hash()
 	if err := r.prepare(ctx, l.Feeds); err != nil || x.Exists() {
 		return r, err

@@ -28,7 +28,7 @@ type Route struct {
 
 // Routes lists every event type with those who say and hear it.
 var Routes = [...]Route{
-	{Observed, []string{"ingest", "collect"}, "correlate", false},
+	{Observed, []string{"ingest", "collect", "resync"}, "correlate", false},
 	{Correlated, []string{"correlate", "prioritize", "assign", "collect", "resync", "api"}, "prioritize", false},
 	{Prioritized, []string{"prioritize", "assign", "api"}, "assign", true},
 	{Collect, []string{"resync", "ingest", "correlate", "api", "collect"}, "collect", true},
@@ -57,6 +57,17 @@ type Lag struct {
 	Feeds bool `json:"feeds,omitempty"`
 	// Version is the exposure that a walk over the findings began with.
 	Version string `json:"version,omitempty"`
+	// Moved tells that Exposure stands for a change of it: once its findings were looked at, nobody need look again.
+	Moved bool `json:"moved,omitempty"`
+	// Others are lags of other repositories that were found together with this one.
+	Others []Lag `json:"others,omitempty"`
+}
+
+// Each lists the lag and the others that came with it.
+func (l Lag) Each() []Lag {
+	all := append([]Lag{l}, l.Others...)
+	all[0].Others = nil
+	return all
 }
 
 // Due is what prioritize says: the remediation lags behind the decisions of its findings, or behind its issue.

@@ -2,6 +2,7 @@ package graph
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -63,8 +64,12 @@ func (o Observation) Len() int {
 
 // Halves splits the nouns into two observations under the same mark.
 func (o Observation) Halves() (Observation, Observation) {
-	n := o.Len() / 2
+	beside := o.beside()
+	n := (o.Len() - len(beside)) / 2
 	a, b := o, o
+	if len(beside) > 0 {
+		o.Repositories = slices.DeleteFunc(slices.Clone(o.Repositories), func(r Repository) bool { return slices.ContainsFunc(beside, r.is) })
+	}
 	a.Repositories, b.Repositories = cut(o.Repositories, &n)
 	a.Alerts, b.Alerts = cut(o.Alerts, &n)
 	a.Artifacts, b.Artifacts = cut(o.Artifacts, &n)
@@ -77,8 +82,32 @@ func (o Observation) Halves() (Observation, Observation) {
 	a.Commands, b.Commands = cut(o.Commands, &n)
 	a.Absent, b.Absent = cut(o.Absent, &n)
 	a.Answered, b.Answered = cut(o.Answered, &n)
+	a.Repositories = append(slices.Clip(a.Repositories), a.named(beside)...)
+	b.Repositories = append(slices.Clip(b.Repositories), b.named(beside)...)
 	return a, b
 }
+
+// beside lists the repositories that the observation only mentions beside their alerts; they go wherever these go, since
+// messages overtake each other. With a single alert there is nothing to divide.
+func (o Observation) beside() []Repository {
+	if len(o.Alerts) < 2 {
+		return nil
+	}
+	return o.named(slices.DeleteFunc(slices.Clone(o.Repositories), func(r Repository) bool { return !r.Partial }))
+}
+
+// named lists those of the repositories that an alert belongs to.
+func (o Observation) named(rs []Repository) []Repository {
+	var out []Repository
+	for _, r := range rs {
+		if slices.ContainsFunc(o.Alerts, func(a Alert) bool { return a.Repository == r.ID }) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func (r Repository) is(other Repository) bool { return r.ID == other.ID }
 
 // cut puts the first *n items to the left and takes them off *n.
 func cut[T any](items []T, n *int) (left, right []T) {
@@ -90,12 +119,19 @@ func cut[T any](items []T, n *int) (left, right []T) {
 // ByDigest splits what a source says of digests, and which of them it has answered, so that the last word on a digest goes
 // with its evidence: messages overtake each other. It makes parts of about size nouns.
 func (o Observation) ByDigest(size int) []Observation {
-	said := map[Digest][]Evidence{}
+	said, seen := map[Digest][]Evidence{}, map[Digest][]Artifact{}
+	for _, a := range o.Artifacts {
+		d := a.Digest
+		if len(a.Indexes) > 0 && !slices.Contains(o.Answered, d) {
+			d = a.Indexes[0] // a manifest goes with its index
+		}
+		seen[d] = append(seen[d], a)
+	}
 	for _, e := range o.Evidence {
 		said[e.Digest] = append(said[e.Digest], e)
 	}
 	rest := o
-	rest.Evidence, rest.Answered = nil, nil
+	rest.Evidence, rest.Artifacts, rest.Answered = nil, nil, nil
 	parts := []Observation{rest}
 	for _, d := range o.Answered {
 		if parts[len(parts)-1].Len() >= size {
@@ -103,6 +139,11 @@ func (o Observation) ByDigest(size int) []Observation {
 			parts = append(parts, next)
 		}
 		last := &parts[len(parts)-1]
+		for _, a := range seen[d] {
+			if last.Artifacts = append(last.Artifacts, a); a.Digest != d {
+				last.Evidence = append(last.Evidence, said[a.Digest]...)
+			}
+		}
 		last.Evidence, last.Answered = append(last.Evidence, said[d]...), append(last.Answered, d)
 	}
 	return parts
