@@ -15,7 +15,7 @@ import (
 // chained tells whether the pages of a scope are claimed one by one. What is one thing has one page, and whoever asks for
 // it wants an answer; so does who asks about images.
 func chained(c graph.Collection) bool {
-	return !graph.OfOneThing(scopeID(c)) && !strings.HasPrefix(c.Scope, "inquiries:")
+	return !graph.OfOneThing(scopeID(c)) && !strings.HasPrefix(c.Scope, "inquiries:") && !strings.HasPrefix(c.Scope, "images:")
 }
 
 // claim takes the page into this message's hand; mine is false when it is in another's, or behind us. So a message that

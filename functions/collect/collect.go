@@ -175,12 +175,19 @@ func answers(c graph.Collection, got graph.Collected) ([]event.Event, error) {
 		}
 		out = append(out, events...)
 	}
-	if got.Next == "" {
-		return out, nil
+	follow := got.Follow
+	if got.Next != "" {
+		c.Cursor, c.Page = got.Next, c.Page+1
+		follow = append(follow, c)
 	}
-	c.Cursor, c.Page = got.Next, c.Page+1
-	e, err := event.NewCollect(name, c)
-	return append(out, e), err
+	for _, f := range follow {
+		e, err := event.NewCollect(name, f)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, e)
+	}
+	return out, nil
 }
 
 // lagging says which findings lag behind what was read.

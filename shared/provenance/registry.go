@@ -56,16 +56,27 @@ type Registry struct {
 // Read reads one image. The scope is `image:<reference>`, by tag or digest as a workload writes it. It answers the
 // artifact, for an index also its manifests, and the evidence of the labels. An image that is gone or may not be read
 // is skipped and counted; a registry that limits the rate answers a *graph.Limited; one in trouble is an error.
+//
+// `images:<name>` reads the images whose references by digest stand in the cursor, one a line, and answers which of them
+// it has read to the end. The others follow one by one.
 func (r *Registry) Read(ctx context.Context, q graph.Collection) (graph.Collected, error) {
+	if strings.HasPrefix(q.Scope, "images:") {
+		return r.images(ctx, q)
+	}
 	image, ok := strings.CutPrefix(q.Scope, "image:")
 	if !ok {
 		return graph.Collected{}, fmt.Errorf("read %s %s: unknown scope", q.Source, q.Scope)
 	}
+	return r.read(ctx, image, &pullers{})
+}
+
+// read reads one image.
+func (r *Registry) read(ctx context.Context, image string, shared *pullers) (graph.Collected, error) {
 	now := time.Now
 	if r.Now != nil {
 		now = r.Now
 	}
-	p := &pull{Registry: r, at: now().UTC().Truncate(time.Second), skipped: map[string]int{}}
+	p := &pull{Registry: r, at: now().UTC().Truncate(time.Second), skipped: map[string]int{}, pullers: shared}
 	p.transport = &bounded{inner: r.Transport, now: now}
 	err := p.image(ctx, image)
 	if reason := skippable(err); reason != "" {
@@ -115,6 +126,7 @@ type pull struct {
 	artifacts []graph.Artifact
 	evidence  []graph.Evidence
 	skipped   map[string]int
+	pullers   *pullers
 }
 
 // source is where an image is read and what it is called.
@@ -179,7 +191,7 @@ func (p *pull) locate(reference string) (source, error) {
 	} else if p.Reach != nil && !p.Reach(host) {
 		return source{}, fmt.Errorf("%w: %q", errOutside, host)
 	}
-	src.puller, err = remote.NewPuller(p.options(host)...)
+	src.puller, err = p.pullers.of(host, p.options(host))
 	return src, err
 }
 
