@@ -305,6 +305,7 @@ func TestRuntimeFindingIsKnownByItsAlert(t *testing.T) {
 	other.ID, other.Software, other.Title = "runtime-22222222-2222-2222-2222-222222222222", "openssl", "Update openssl"
 	other.CVEs = []graph.CVE{{ID: "CVE-2022-3602", Severity: "High"}}
 	p.observe(graph.Observation{Source: "test", ObservedAt: p.now, RuntimeFindings: []graph.RuntimeFinding{seen, other}, Workloads: []graph.Workload{running()}})
+	p.answer(digestAPI)
 	if s := p.summary(seen.ID); !s.Unmapped {
 		t.Errorf("a runtime finding without a repository is listed as mapped: %+v", s)
 	}

@@ -31,8 +31,8 @@ func (t *tie) alert(ctx context.Context, a graph.Alert) error {
 		return nil
 	}
 	x, err := graph.Get[graph.Exposure](ctx, t.Store, graph.ExposureKey(a.Repository))
-	if err != nil || !x.Value.Observed {
-		return err // no image of the repository has runtime findings: it has no kin
+	if err != nil || !x.Value.Observed || x.Value.Provisional {
+		return err // it has no kin, or every finding of the repository will be looked at with the first inventory
 	}
 	return t.lagKin(ctx, a.Repository, now)
 }
@@ -124,6 +124,11 @@ func fillDependency(d *graph.Dependency, other graph.Dependency) {
 // no issue for, and what a runtime finding saw running, an alert is sure to run.
 func (t *tie) lagKin(ctx context.Context, r graph.RepositoryID, f graph.Finding) error {
 	for _, cve := range f.CVEs {
+		asked := fmt.Sprint(r, " ", cve, " ", f.Runtime == nil)
+		if t.kin[asked] {
+			continue
+		}
+		t.kin[asked] = true
 		kin, err := graph.ListAll[graph.Finding](ctx, t.Store, graph.Query{Container: graph.GraphContainer, Partition: graph.RepositoryPartition(r),
 			Kind: graph.KindFinding, Where: []graph.Where{{Field: "cves", Op: graph.Contains, Value: cve}}})
 		if err != nil {

@@ -31,6 +31,11 @@ func (t *tie) artifact(ctx context.Context, a graph.Artifact) error {
 	if !now.Loose {
 		return nil
 	}
+	return t.settleArtifact(ctx, now)
+}
+
+// settleArtifact writes what follows from an artifact and owes its mapping.
+func (t *tie) settleArtifact(ctx context.Context, now graph.Artifact) error {
 	if err := t.link(ctx, now); err != nil {
 		return err
 	}
@@ -49,11 +54,10 @@ func (t *tie) artifact(ctx context.Context, a graph.Artifact) error {
 	if err := t.declared(ctx, now); err != nil {
 		return err
 	}
-	owners, err := t.exposeDigest(ctx, now.Digest)
-	if err != nil {
-		return err
-	}
-	return tighten(ctx, t.Store, graph.ArtifactKey(a.Digest), graph.KindArtifact, now, func(v *graph.Artifact) { v.Ties = graph.Ties{Touches: owners} })
+	t.owe(debt{digests: []graph.Digest{now.Digest}, guess: now.Touches, pay: func(owners []graph.RepositoryID) error {
+		return tighten(ctx, t.Store, graph.ArtifactKey(now.Digest), graph.KindArtifact, now, func(v *graph.Artifact) { v.Ties = graph.Ties{Touches: owners} })
+	}})
+	return nil
 }
 
 // tighten stores the result of finished work unless the noun changed again meanwhile.
@@ -169,11 +173,10 @@ func (t *tie) evidence(ctx context.Context, e graph.Evidence) error {
 	if err := t.known(ctx, e.Digest); err != nil {
 		return err
 	}
-	owners, err := t.exposeDigest(ctx, e.Digest)
-	if err != nil {
-		return err
-	}
-	return tighten(ctx, t.Store, side, graph.KindEvidence, now, func(v *graph.Evidence) { v.Ties = graph.Ties{Touches: owners} })
+	t.owe(debt{digests: []graph.Digest{e.Digest}, guess: []graph.RepositoryID{now.Repository}, pay: func(owners []graph.RepositoryID) error {
+		return tighten(ctx, t.Store, side, graph.KindEvidence, now, func(v *graph.Evidence) { v.Ties = graph.Ties{Touches: owners} })
+	}})
+	return nil
 }
 
 // known makes sure that the artifact of an edge has a document.
@@ -218,9 +221,4 @@ func (t *tie) resolve(ctx context.Context, e *graph.Evidence) (bool, error) {
 	}
 	e.Repository = entry.Value.Repository
 	return entry.Exists(), nil
-}
-
-// family is the closure of a digest: itself, the indexes that list it, and all their manifests.
-func (t *tie) family(ctx context.Context, d graph.Digest) ([]graph.Artifact, error) {
-	return graph.Graph{Store: t.Store}.Family(ctx, d)
 }

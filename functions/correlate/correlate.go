@@ -37,6 +37,8 @@ type Stage struct {
 	Inventory []string
 	Now       func() time.Time
 	Log       *slog.Logger
+
+	names names
 }
 
 // Handle ties one observation into the graph and answers what lags behind it.
@@ -45,7 +47,8 @@ func (s *Stage) Handle(ctx context.Context, e event.Event) ([]event.Event, error
 	if err := e.Into(&o); err != nil {
 		return nil, err
 	}
-	t := &tie{Stage: s, now: s.Now(), cause: e.ID, lags: map[graph.RepositoryID]*event.Lag{}, asked: map[graph.Digest]bool{}, settled: map[graph.Digest]bool{}}
+	t := &tie{Stage: s, now: s.Now(), cause: e.ID, lags: map[graph.RepositoryID]*event.Lag{}, asked: map[graph.Digest]bool{}, settled: map[graph.Digest]bool{},
+		mapped: map[graph.Digest][]graph.RepositoryID{}, kin: map[string]bool{}}
 	t.source = o.Source
 	if o.Scope != nil {
 		t.scopeID = o.Scope.ID
@@ -64,9 +67,13 @@ type tie struct {
 	source  string // of the observation
 	scopeID string // of the run that observed; empty for a webhook
 	asked   map[graph.Digest]bool
-	joined  string                // scope of the round of inquiries that this handling takes part in
-	heard   bool                  // the last answer about an image came
-	settled map[graph.Digest]bool // digests whose origin has just been settled
+	joined  string                                // scope of the round of inquiries that this handling takes part in
+	heard   bool                                  // the last answer about an image came
+	settled map[graph.Digest]bool                 // digests whose origin has just been settled
+	mapped  map[graph.Digest][]graph.RepositoryID // whom the digests concern that this handling has mapped
+	debts   []debt
+	notes   []graph.Write   // of the state container, to be written together
+	kin     map[string]bool // repositories and vulnerabilities whose kin lags already
 	lags    map[graph.RepositoryID]*event.Lag
 	touched []graph.RepositoryID // whose exposure must be looked at
 	follow  []graph.Collection
@@ -84,13 +91,16 @@ func (t *tie) observation(ctx context.Context, o graph.Observation) error {
 		func() error { return each(ctx, o.Artifacts, t.artifact) },
 		func() error { return each(ctx, o.Evidence, t.evidence) },
 		func() error { return each(ctx, o.Workloads, t.workload) },
+		func() error { return t.settle(ctx) },
 		func() error { return each(ctx, o.Readings, t.reading) },
 		func() error { return each(ctx, o.RuntimeFindings, t.runtimeFinding) },
+		func() error { return t.settle(ctx) },
 		func() error { return each(ctx, o.Alerts, t.alert) },
 		func() error { return each(ctx, o.Issues, t.issue) },
 		func() error { return each(ctx, o.PullRequests, t.pullRequest) },
 		func() error { return each(ctx, o.Commands, t.command) },
 		func() error { return t.absences(ctx, o) },
+		func() error { return t.settle(ctx) },
 		func() error {
 			return each(ctx, o.Answered, func(ctx context.Context, d graph.Digest) error { return t.answered(ctx, o.Source+" digest:"+string(d)) })
 		},
@@ -148,26 +158,18 @@ const maxFindings = 100
 
 // events says what lags: findings that were observed, exposures that moved, and what is still to be read.
 func (t *tie) events(ctx context.Context) ([]event.Event, error) {
-	for _, r := range t.touched {
-		x, err := graph.Get[graph.Exposure](ctx, t.Store, graph.ExposureKey(r))
+	events, err := t.moved(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, l := range together(sorted(t.lags)) {
+		e, err := event.NewLag(name, l)
 		if err != nil {
 			return nil, err
 		}
-		if x.Exists() && x.Value.Lags() {
-			t.lagOf(r).Exposure = true
-		}
+		events = append(events, e)
 	}
-	var events []event.Event
-	for _, l := range sorted(t.lags) {
-		for _, part := range parts(*l) {
-			e, err := event.NewLag(name, part)
-			if err != nil {
-				return nil, err
-			}
-			events = append(events, e)
-		}
-	}
-	for _, c := range t.follow {
+	for _, c := range gathered(t.follow) {
 		e, err := event.NewCollect(name, c)
 		if err != nil {
 			return nil, err
@@ -192,11 +194,81 @@ func sorted(lags map[graph.RepositoryID]*event.Lag) []*event.Lag {
 	return all
 }
 
+// settling is how long a movement of exposure waits for more of its kind while the first inventory is being taken: every
+// image that is mapped moves one, and each walk looks at all findings of a repository.
+const settling = 30 * time.Second
+
+// moved says whose exposure moved. It goes with what else lags in the repository, or waits for more of its kind.
+func (t *tie) moved(ctx context.Context) ([]event.Event, error) {
+	var events []event.Event
+	for _, r := range t.touched {
+		x, err := graph.Get[graph.Exposure](ctx, t.Store, graph.ExposureKey(r))
+		if err != nil {
+			return nil, err
+		}
+		switch {
+		case !x.Exists() || !x.Value.Lags():
+		case x.Value.Provisional:
+			e, err := t.movedLater(ctx, r)
+			if err != nil {
+				return nil, err
+			}
+			events = append(events, e...)
+		default:
+			t.lagOf(r).Exposure, t.lagOf(r).Moved = true, true
+		}
+	}
+	return events, nil
+}
+
+// movedLater asks for a walk over a repository's findings, unless one that was asked for a moment ago is still to come.
+func (t *tie) movedLater(ctx context.Context, r graph.RepositoryID) ([]event.Event, error) {
+	asks := false
+	_, _, err := graph.Update(ctx, t.Store, graph.ExposureKey(r), graph.KindExposure, func(old graph.Versioned[graph.Exposure]) (graph.Exposure, bool, error) {
+		next := old.Value
+		mine := next.AskedBy == t.cause // this event was handled before, and perhaps never said so
+		recent := t.now.Sub(next.Asked) < settling-clocks
+		asks = old.Exists() && (mine || !recent)
+		next.Asked, next.AskedBy = t.now, t.cause
+		return next, asks && !mine, nil
+	})
+	if err != nil || !asks {
+		return nil, err
+	}
+	e, err := event.NewLag(name, event.Lag{Repository: r, Exposure: true, Moved: true})
+	e.NotBefore = t.now.Add(settling)
+	return []event.Event{e}, err
+}
+
+// clocks is how far the clocks of two machines may differ.
+const clocks = 5 * time.Second
+
+// together puts the lags of many repositories into few messages. A moved exposure is a walk of its own.
+func together(lags []*event.Lag) []event.Lag {
+	var out []event.Lag
+	open, left := -1, 0 // the message that takes more, and how many findings more
+	for _, l := range lags {
+		for _, part := range parts(*l) {
+			n := len(part.Findings) + len(part.Remediations)
+			switch {
+			case part.Exposure:
+				out = append(out, part)
+			case open >= 0 && n <= left:
+				out[open].Others, left = append(out[open].Others, part), left-n
+			default:
+				out = append(out, part)
+				open, left = len(out)-1, maxFindings-n
+			}
+		}
+	}
+	return out
+}
+
 func parts(l event.Lag) []event.Lag {
 	var out []event.Lag
 	for len(l.Findings) > maxFindings {
 		head := l
-		head.Findings, head.Exposure = l.Findings[:maxFindings], false
+		head.Findings, head.Exposure, head.Moved = l.Findings[:maxFindings], false, false
 		out = append(out, head)
 		l.Findings = l.Findings[maxFindings:]
 	}

@@ -2,6 +2,7 @@ package correlate
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -12,9 +13,10 @@ import (
 type origin struct {
 	digest   graph.Digest
 	members  []graph.Artifact
-	evidence []graph.Evidence // best first
+	evidence []graph.Evidence // of the whole family, best first
 	open     bool             // sources are still being asked
 	runners  []graph.ExposedWorkload
+	findings []graph.Versioned[graph.RuntimeFinding]
 }
 
 // owner is the repository that built the image: the best evidence that counts, the newest among equals. Without any, the
@@ -37,74 +39,213 @@ func (o origin) claimants() []graph.RepositoryID {
 	return rs
 }
 
-// origin reads the evidence of a digest's family and the workloads that run the digest itself.
+// origin reads where one digest comes from.
 func (t *tie) origin(ctx context.Context, d graph.Digest) (origin, error) {
-	o := origin{digest: d}
-	members, err := t.family(ctx, d)
+	all, err := t.origins(ctx, d)
 	if err != nil {
-		return o, err
+		return origin{digest: d}, err
 	}
-	o.members = members
-	for _, m := range members {
-		es, err := graph.ListAll[graph.Evidence](ctx, t.Store, graph.Query{Container: graph.GraphContainer, Partition: graph.ArtifactPartition(m.Digest), Kind: graph.KindEvidence})
-		if err != nil {
-			return o, err
-		}
-		o.evidence = append(o.evidence, es...)
-		open, err := t.open(ctx, m.Digest)
-		if err != nil {
-			return o, err
-		}
-		o.open = o.open || open
-	}
-	graph.SortEvidence(o.evidence)
-	o.runners, err = graph.ListAll[graph.ExposedWorkload](ctx, t.Store, graph.Query{Container: graph.GraphContainer, Partition: graph.ArtifactPartition(d), Kind: graph.KindRunner})
-	slices.SortFunc(o.runners, func(a, b graph.ExposedWorkload) int { return cmpString(string(a.ID), string(b.ID)) })
-	return o, err
+	return all[0], nil
 }
 
-// exposeDigest brings the exposure of every repository that a digest's family concerns up to date.
-func (t *tie) exposeDigest(ctx context.Context, d graph.Digest) ([]graph.RepositoryID, error) {
-	members, err := t.family(ctx, d)
-	if err != nil {
-		return nil, err
-	}
-	var all []graph.RepositoryID
-	for _, m := range members {
-		o, err := t.origin(ctx, m.Digest)
+// origins reads the partitions of a digest's family, one question for each member, and tells of every member where it
+// comes from; that of the digest itself is the first.
+func (t *tie) origins(ctx context.Context, d graph.Digest) ([]origin, error) {
+	all := []origin{{digest: d}}
+	var members []graph.Artifact
+	var evidence []graph.Evidence
+	open := false
+	for i := 0; i < len(all); i++ {
+		o := &all[i]
+		self, es, err := t.partition(ctx, o)
 		if err != nil {
 			return nil, err
 		}
-		for _, r := range o.claimants() {
-			if _, _, err := t.expose(ctx, r, []graph.Digest{m.Digest}); err != nil {
-				return nil, err
+		members, evidence = append(members, self), append(evidence, es...)
+		asking, err := t.open(ctx, o.digest)
+		if err != nil {
+			return nil, err
+		}
+		open = open || asking
+		for _, next := range slices.Concat(self.Indexes, self.Manifests) {
+			if !slices.ContainsFunc(all, func(o origin) bool { return o.digest == next }) {
+				all = append(all, origin{digest: next})
 			}
-			all = union(all, r)
-		}
-		if err := t.rehome(ctx, o); err != nil {
-			return nil, err
-		}
-		if err := t.list(ctx, m.Digest); err != nil {
-			return nil, err
 		}
 	}
-	t.touch(all...)
+	graph.SortEvidence(evidence)
+	for i := range all {
+		own := slices.Concat(members[i:i+1], members[:i], members[i+1:])
+		all[i].members, all[i].evidence, all[i].open = own, evidence, open
+	}
 	return all, nil
 }
 
-// list keeps the line of an image in the list of all images. The line is read before the facts are, so that of two
-// writers the one with the older facts reads again.
-func (t *tie) list(ctx context.Context, d graph.Digest) error {
-	key := graph.StateKey(graph.ArtifactsPartition, string(d))
-	_, _, err := graph.Update(ctx, t.Store, key, "artifactLine", func(old graph.Versioned[graph.ArtifactLine]) (graph.ArtifactLine, bool, error) {
-		o, err := t.origin(ctx, d)
+// partition reads all that is stored beside an artifact.
+func (t *tie) partition(ctx context.Context, o *origin) (self graph.Artifact, evidence []graph.Evidence, err error) {
+	q := graph.Query{Container: graph.GraphContainer, Partition: graph.ArtifactPartition(o.digest)}
+	for {
+		page, err := t.Store.Query(ctx, q)
 		if err != nil {
-			return old.Value, false, err
+			return self, nil, err
 		}
-		line := lineOf(o)
-		return line, !old.Exists() || line != old.Value, nil
-	})
-	return err
+		for _, d := range page.Documents {
+			switch d.Kind {
+			case graph.KindArtifact:
+				err = json.Unmarshal(d.Data, &self)
+			case graph.KindEvidence:
+				evidence, err = decoded(evidence, d)
+			case graph.KindRunner:
+				o.runners, err = decoded(o.runners, d)
+			case graph.KindRuntimeFinding:
+				f := graph.Versioned[graph.RuntimeFinding]{ETag: d.ETag}
+				err = json.Unmarshal(d.Data, &f.Value)
+				o.findings = append(o.findings, f)
+			}
+			if err != nil {
+				return self, nil, fmt.Errorf("read %s: %w", d.Key, err)
+			}
+		}
+		if q.Cursor = page.Cursor; q.Cursor == "" {
+			break
+		}
+	}
+	self.Digest = o.digest
+	slices.SortFunc(o.runners, func(a, b graph.ExposedWorkload) int { return cmpString(string(a.ID), string(b.ID)) })
+	return self, evidence, nil
+}
+
+func decoded[T any](have []T, d graph.Document) ([]T, error) {
+	var v T
+	err := json.Unmarshal(d.Data, &v)
+	return append(have, v), err
+}
+
+// exposeDigest brings the exposure of every repository that a digest's family concerns up to date, and the lines of its
+// members in the list of images. Exposures and lines are read before the facts are, so that of two writers the one with
+// the older facts writes in vain and reads again. guess are repositories that it probably concerns.
+func (t *tie) exposeDigest(ctx context.Context, d graph.Digest, guess ...graph.RepositoryID) error {
+	for try := range maxConflicts {
+		if err := graph.Pause(ctx, try); err != nil {
+			return err
+		}
+		w := &mapping{tie: t, exposures: map[graph.RepositoryID]graph.Versioned[graph.Exposure]{}, lines: map[graph.Digest]graph.Versioned[graph.ArtifactLine]{}}
+		origins, err := w.read(ctx, d, guess)
+		if err != nil {
+			return err
+		}
+		if err = w.write(ctx, origins); stale(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		for _, o := range origins {
+			if err := t.rehome(ctx, o); err != nil {
+				return err
+			}
+			t.mapped[o.digest] = o.claimants()
+		}
+		t.touch(origins[0].claimants()...)
+		return nil
+	}
+	return fmt.Errorf("%w after %d tries", graph.ErrStale, maxConflicts)
+}
+
+// maxConflicts is how often a mapping is tried while others write the same documents.
+const maxConflicts = 24
+
+// mapping is what is written of a family, as it was before its facts were read.
+type mapping struct {
+	*tie
+	exposures map[graph.RepositoryID]graph.Versioned[graph.Exposure]
+	lines     map[graph.Digest]graph.Versioned[graph.ArtifactLine]
+}
+
+// read reads documents and then facts, until the facts concern no document that was not read.
+func (w *mapping) read(ctx context.Context, d graph.Digest, guess []graph.RepositoryID) ([]origin, error) {
+	if err := w.documents(ctx, []graph.Digest{d}, guess); err != nil {
+		return nil, err
+	}
+	for {
+		origins, err := w.origins(ctx, d)
+		if err != nil {
+			return nil, err
+		}
+		var ds []graph.Digest
+		for _, o := range origins {
+			ds = append(ds, o.digest)
+		}
+		before := len(w.exposures) + len(w.lines)
+		if err := w.documents(ctx, ds, origins[0].claimants()); err != nil {
+			return nil, err
+		}
+		if len(w.exposures)+len(w.lines) == before {
+			return origins, nil
+		}
+	}
+}
+
+// documents reads what was not read yet.
+func (w *mapping) documents(ctx context.Context, ds []graph.Digest, rs []graph.RepositoryID) (err error) {
+	for _, d := range ds {
+		if _, read := w.lines[d]; !read {
+			if w.lines[d], err = graph.Get[graph.ArtifactLine](ctx, w.Store, lineKey(d)); err != nil {
+				return err
+			}
+		}
+	}
+	for _, r := range rs {
+		if _, read := w.exposures[r]; !read {
+			if w.exposures[r], err = graph.Get[graph.Exposure](ctx, w.Store, graph.ExposureKey(r)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func lineKey(d graph.Digest) graph.Key { return graph.StateKey(graph.ArtifactsPartition, string(d)) }
+
+// write writes what the facts change.
+func (w *mapping) write(ctx context.Context, origins []origin) error {
+	for _, r := range origins[0].claimants() {
+		old := w.exposures[r]
+		next := old.Value
+		next.Repository = r
+		if err := w.head(ctx, &next); err != nil {
+			return err
+		}
+		for _, o := range origins {
+			exposed(&next, o)
+		}
+		next = next.Sealed()
+		if old.Exists() && next.Version == old.Value.Version {
+			continue
+		}
+		if err := w.replace(ctx, graph.ExposureKey(r), graph.KindExposure, old.ETag, next); err != nil {
+			return fmt.Errorf("exposure of %s: %w", r, err)
+		}
+	}
+	for _, o := range origins {
+		old, line := w.lines[o.digest], lineOf(o)
+		if old.Exists() && line == old.Value {
+			continue
+		}
+		if err := w.replace(ctx, lineKey(o.digest), "artifactLine", old.ETag, line); err != nil {
+			return fmt.Errorf("line of %s: %w", o.digest.Short(), err)
+		}
+	}
+	return nil
+}
+
+// replace writes a noun where nobody else has written since it was read.
+func (t *tie) replace(ctx context.Context, k graph.Key, kind graph.Kind, etag string, noun any) error {
+	w, err := graph.NewWrite(k, kind, etag, noun)
+	if err != nil {
+		return err
+	}
+	return t.Store.Write(ctx, w)
 }
 
 func lineOf(o origin) graph.ArtifactLine {
@@ -136,9 +277,11 @@ func (t *tie) expose(ctx context.Context, r graph.RepositoryID, digests []graph.
 			return next, false, err
 		}
 		for _, d := range digests {
-			if err := t.exposed(ctx, &next, d); err != nil {
+			o, err := t.origin(ctx, d)
+			if err != nil {
 				return next, false, err
 			}
+			exposed(&next, o)
 		}
 		next = next.Sealed()
 		return next, !old.Exists() || next.Version != old.Value.Version, nil
@@ -162,34 +305,30 @@ func (t *tie) head(ctx context.Context, x *graph.Exposure) error {
 	if !x.Repository.Mapped() {
 		x.Org, x.Public = graph.UnmappedOrg, false
 	}
-	x.Inventory, err = t.inventoried(ctx)
+	if !x.Inventory { // the mark is never taken back
+		x.Inventory, err = t.inventoried(ctx)
+	}
 	x.Provisional = len(t.Inventory) > 0 && !x.Inventory
 	return err
 }
 
 // exposed replaces what the exposure says of one digest.
-func (t *tie) exposed(ctx context.Context, x *graph.Exposure, d graph.Digest) error {
-	o, err := t.origin(ctx, d)
-	if err != nil {
-		return err
-	}
-	forget(x, d)
+func exposed(x *graph.Exposure, o origin) {
+	forget(x, o.digest)
 	best := o.owner()
 	if best.Repository != x.Repository {
-		return nil
+		return
 	}
 	x.Images = true
 	if len(o.runners) == 0 {
-		return nil
+		return
 	}
 	x.Artifacts = append(x.Artifacts, exposedArtifact(o, best))
 	slices.SortFunc(x.Artifacts, func(a, b graph.ExposedArtifact) int { return cmpString(string(a.Digest), string(b.Digest)) })
 	for _, w := range o.runners {
-		remember(x, w, d)
+		remember(x, w, o.digest)
 	}
-	return nil
 }
-
 func exposedArtifact(o origin, best graph.Evidence) graph.ExposedArtifact {
 	return graph.ExposedArtifact{Digest: o.digest, Name: nameOf(o), Method: best.Method, Commit: best.Commit, Contexts: best.Contexts, Platform: o.members[0].Platform, Indexes: o.members[0].Indexes}
 }

@@ -87,13 +87,16 @@ func (t *tie) ready(ctx context.Context) (bool, error) {
 	if len(t.Inventory) == 0 {
 		return false, nil
 	}
+	if asking, err := t.asking(ctx); err != nil || asking {
+		return false, err
+	}
 	for _, id := range t.Inventory {
 		whole, err := t.whole(ctx, id)
 		if err != nil || !whole {
 			return false, err
 		}
 	}
-	asking, err := t.asking(ctx)
+	asking, err := t.asking(ctx) // a message may have asked before it was noted as taken in
 	return !asking, err
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
+	"time"
 
 	"throughline/shared/graph"
 )
@@ -19,14 +21,6 @@ type judge interface {
 	Hint(a graph.Artifact, repositories []graph.Repository) []graph.Evidence
 }
 
-// relatives are the known images that begin with the same layer.
-func (t *tie) relatives(ctx context.Context, a graph.Artifact) ([]graph.Artifact, error) {
-	if len(a.Layers) == 0 {
-		return nil, nil
-	}
-	return graph.ListAll[graph.Artifact](ctx, t.Store, graph.Query{Container: graph.StateContainer, Partition: graph.StacksPartition(a.Layers[0])})
-}
-
 // stack enters an image into the list of its relatives and judges anew the labels of those that are built on it.
 func (t *tie) stack(ctx context.Context, a graph.Artifact) error {
 	if t.Labels == nil || len(a.Layers) == 0 {
@@ -36,15 +30,16 @@ func (t *tie) stack(ctx context.Context, a graph.Artifact) error {
 	if len(a.Names) > 0 {
 		bare.Names = a.Names[len(a.Names)-1:]
 	}
-	if err := put1(ctx, t.Store, graph.StateKey(graph.StacksPartition(a.Layers[0]), string(a.Digest)), "stack", bare); err != nil {
+	g := graph.Graph{Store: t.Store}
+	if err := g.Stack(ctx, bare); err != nil {
 		return err
 	}
-	relatives, err := t.relatives(ctx, a)
+	above, err := g.BuiltOn(ctx, []graph.Artifact{bare})
 	if err != nil {
 		return err
 	}
-	for _, r := range relatives {
-		if r.Digest == a.Digest || !t.Labels.IsBase(r, bare) {
+	for _, r := range above {
+		if !t.Labels.IsBase(r, bare) {
 			continue
 		}
 		if err := t.rejudge(ctx, r.Digest); err != nil {
@@ -79,7 +74,7 @@ func (t *tie) weigh(ctx context.Context, e *graph.Evidence) error {
 	if err != nil {
 		return err
 	}
-	bases, err := t.relatives(ctx, a.Value)
+	bases, err := graph.Graph{Store: t.Store}.Bases(ctx, a.Value)
 	if err != nil {
 		return err
 	}
@@ -100,17 +95,40 @@ func (t *tie) hint(ctx context.Context, d graph.Digest) error {
 	if err != nil || slices.ContainsFunc(o.evidence, graph.Evidence.Counts) {
 		return err
 	}
-	names, err := graph.Names(ctx, t.Store)
+	repositories, err := t.repositories(ctx)
 	if err != nil {
 		return err
 	}
-	var repositories []graph.Repository
-	for _, n := range names {
-		owner, name, _ := strings.Cut(n.FullName, "/")
-		repositories = append(repositories, graph.Repository{ID: n.Repository, Owner: owner, Name: name, Deleted: n.Deleted})
-	}
 	self := graph.Artifact{Digest: d, UpdatedAt: o.members[0].UpdatedAt, Names: o.members[0].Names}
 	return each(ctx, t.Labels.Hint(self, repositories), t.evidence)
+}
+
+// names keeps the list of repositories for a while: it is asked for with every image that nobody claims.
+type names struct {
+	mu   sync.Mutex
+	list []graph.Repository
+	read time.Time
+}
+
+// namesAge is how old the list of repositories may be for a hint.
+const namesAge = time.Minute
+
+func (s *Stage) repositories(ctx context.Context) ([]graph.Repository, error) {
+	s.names.mu.Lock()
+	defer s.names.mu.Unlock()
+	if age := s.Now().Sub(s.names.read); age >= 0 && age < namesAge && len(s.names.list) > 0 {
+		return s.names.list, nil
+	}
+	all, err := graph.Names(ctx, s.Store)
+	if err != nil {
+		return nil, err
+	}
+	s.names.list, s.names.read = nil, s.Now()
+	for _, n := range all {
+		owner, name, _ := strings.Cut(n.FullName, "/")
+		s.names.list = append(s.names.list, graph.Repository{ID: n.Repository, Owner: owner, Name: name, Deleted: n.Deleted})
+	}
+	return s.names.list, nil
 }
 
 // waitsFor lists the workloads that name an image by tag.

@@ -31,10 +31,19 @@ func (t *tie) inquire(ctx context.Context, d graph.Digest, image string) error {
 	if err := t.ask(ctx, string(d), scopes); err != nil {
 		return err
 	}
-	if err := t.relate(ctx, d, func(a *graph.Artifact) { a.Asked = true }); err != nil || image == "" {
+	now, _, err := graph.Update(ctx, t.Store, graph.ArtifactKey(d), graph.KindArtifact, func(old graph.Versioned[graph.Artifact]) (graph.Artifact, bool, error) {
+		next := old.Value
+		next.Digest, next.Asked = d, true
+		if image != "" {
+			next = mergeArtifact(next, graph.Artifact{Digest: d, Names: []string{imageName(image)}, UpdatedAt: t.now})
+			next.Loose = next.Loose || !same(next.Names, old.Value.Names)
+		}
+		return next, !same(next, old.Value), nil
+	})
+	if err != nil || !now.Loose {
 		return err
 	}
-	return t.artifact(ctx, graph.Artifact{Digest: d, Names: []string{imageName(image)}, UpdatedAt: t.now})
+	return t.settleArtifact(ctx, now)
 }
 
 // ask notes the question and asks it, unless it is being asked already.
@@ -74,6 +83,30 @@ func (t *tie) rejoin(ctx context.Context) error {
 		t.request([]string{t.joined})
 	}
 	return err
+}
+
+// imagesAtOnce is how many images of a registry one message asks for.
+const imagesAtOnce = 25
+
+// gathered puts the questions about images that a registry holds into few messages.
+func gathered(all []graph.Collection) []graph.Collection {
+	var out []graph.Collection
+	var images []string
+	for _, c := range all {
+		if image, found := strings.CutPrefix(c.Scope, "image:"); found && c.Source == "registry" && strings.Contains(image, "@sha256:") {
+			images = append(images, image)
+			continue
+		}
+		out = append(out, c)
+	}
+	for some := range slices.Chunk(images, imagesAtOnce) {
+		if len(some) == 1 {
+			out = append(out, graph.Collection{Source: "registry", Scope: "image:" + some[0]})
+			continue
+		}
+		out = append(out, graph.Collection{Source: "registry", Scope: "images:" + graph.Version(some), Cursor: strings.Join(some, "\n")})
+	}
+	return out
 }
 
 func (t *tie) request(scopes []string) {
@@ -120,20 +153,14 @@ func (t *tie) answered(ctx context.Context, scope string) error {
 	if err != nil || len(now.Left) > 0 {
 		return err
 	}
-	// The mapping is written before the inquiry is dropped: after a crash between the two the answer comes again. It is
-	// written once more after that, over what somebody wrote who still saw the inquiry.
+	// The inquiry is closed by now, so that nobody leaves the mapping to somebody else any more. It is dropped once that is
+	// written: after a crash between the two the answer comes again.
 	d := graph.Digest(open.Value.About)
-	if err := t.hint(ctx, d); err != nil {
-		return fmt.Errorf("hints for %s: %w", d.Short(), err)
-	}
 	if err := t.settleOrigin(ctx, d); err != nil {
 		return err
 	}
-	if err := t.drop(ctx, key); err != nil {
-		return err
-	}
 	t.heard = true
-	return t.settleOrigin(ctx, d)
+	return t.drop(ctx, key)
 }
 
 func (t *tie) settleOrigin(ctx context.Context, d graph.Digest) error {
@@ -141,11 +168,19 @@ func (t *tie) settleOrigin(ctx context.Context, d graph.Digest) error {
 		return nil // it was about a tag: the observation has told the workloads
 	}
 	t.settled[d] = true
-	owners, err := t.exposeDigest(ctx, d)
-	if err != nil {
+	delete(t.mapped, d)
+	if err := t.hint(ctx, d); err != nil {
+		return fmt.Errorf("hints for %s: %w", d.Short(), err)
+	}
+	if err := t.settle(ctx); err != nil {
+		return err
+	}
+	if _, mapped := t.mapped[d]; mapped {
+		return nil // with the hints
+	}
+	if err := t.exposeDigest(ctx, d); err != nil {
 		return fmt.Errorf("map %s: %w", d.Short(), err)
 	}
-	t.touch(owners...)
 	return nil
 }
 

@@ -25,10 +25,13 @@ func (t *tie) repository(ctx context.Context, r graph.Repository) error {
 	if err != nil {
 		return err
 	}
-	t.touch(r.ID)
+	if !r.Partial {
+		t.touch(r.ID)
+	}
 	if !now.Loose {
 		return nil
 	}
+	t.touch(r.ID)
 	if err := t.settleRepository(ctx, was, now); err != nil {
 		return err
 	}

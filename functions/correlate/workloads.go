@@ -28,7 +28,9 @@ func (t *tie) workload(ctx context.Context, w graph.Workload) error {
 // change lets a workload become what next says and writes what follows from it.
 func (t *tie) change(ctx context.Context, id graph.WorkloadID, next func(graph.Versioned[graph.Workload]) graph.Workload) error {
 	key := graph.WorkloadKey(id)
+	var was graph.Workload
 	now, _, err := graph.Update(ctx, t.Store, key, graph.KindWorkload, func(old graph.Versioned[graph.Workload]) (graph.Workload, bool, error) {
+		was = old.Value
 		w := next(old)
 		w.Ties = old.Value.Ties
 		changed := w.ID != "" && (!old.Exists() || !same(w, old.Value))
@@ -42,11 +44,14 @@ func (t *tie) change(ctx context.Context, id graph.WorkloadID, next func(graph.V
 	if !now.Loose {
 		return nil
 	}
-	touches, err := t.settleWorkload(ctx, now)
+	digests, err := t.settleWorkload(ctx, was, now)
 	if err != nil {
 		return err
 	}
-	return tighten(ctx, t.Store, key, graph.KindWorkload, now, func(v *graph.Workload) { v.Ties = graph.Ties{Touches: touches} })
+	t.owe(debt{digests: digests, guess: now.Touches, pay: func(owners []graph.RepositoryID) error {
+		return tighten(ctx, t.Store, key, graph.KindWorkload, now, func(v *graph.Workload) { v.Ties = graph.Ties{Touches: owners} })
+	}})
+	return nil
 }
 
 // mergeWorkload decides what the stored workload becomes.
@@ -169,12 +174,12 @@ func mergeReading(old, s graph.Reading) graph.Reading {
 	return next
 }
 
-// settleWorkload writes the edges from the images and recomputes the exposures behind them.
-func (t *tie) settleWorkload(ctx context.Context, w graph.Workload) ([]graph.RepositoryID, error) {
-	if err := t.place(ctx, w); err != nil {
+// settleWorkload writes the edges from the images and tells which are to be mapped.
+func (t *tie) settleWorkload(ctx context.Context, was, w graph.Workload) ([]graph.Digest, error) {
+	if err := t.place(ctx, was, w); err != nil {
 		return nil, err
 	}
-	var touches []graph.RepositoryID
+	var digests []graph.Digest
 	for _, r := range w.Running {
 		if r.Digest == "" {
 			if err := t.await(ctx, w.ID, r.Image); err != nil {
@@ -185,16 +190,14 @@ func (t *tie) settleWorkload(ctx context.Context, w graph.Workload) ([]graph.Rep
 		if err := t.inquire(ctx, r.Digest, r.Image); err != nil {
 			return nil, err
 		}
-		if err := t.runner(ctx, w, r.Digest); err != nil {
-			return nil, err
+		if w.Runs(r.Digest) || was.Loose || was.Runs(r.Digest) {
+			if err := t.runner(ctx, w, r.Digest); err != nil {
+				return nil, err
+			}
 		}
-		owners, err := t.exposeDigest(ctx, r.Digest)
-		if err != nil {
-			return nil, err
-		}
-		touches = union(touches, owners...)
+		digests = union(digests, r.Digest)
 	}
-	return touches, nil
+	return digests, nil
 }
 
 // runner writes or removes the edge from an image to a workload.
@@ -203,7 +206,7 @@ func (t *tie) runner(ctx context.Context, w graph.Workload, d graph.Digest) erro
 	if !w.Runs(d) {
 		return t.drop(ctx, key)
 	}
-	return put1(ctx, t.Store, key, graph.KindRunner, graph.ExposedWorkload{ID: w.ID, Path: w.Path, Name: w.Name, Kind: w.Kind,
+	return t.replace(ctx, key, graph.KindRunner, graph.Any, graph.ExposedWorkload{ID: w.ID, Path: w.Path, Name: w.Name, Kind: w.Kind,
 		Cluster: w.Cluster, Owner: w.Owner, Readings: w.Readings})
 }
 
@@ -219,8 +222,11 @@ func imageName(ref string) string {
 // reading adds a risk factor that another row knows of a workload, of the workloads of a resource, or of those that run
 // an image.
 func (t *tie) reading(ctx context.Context, r graph.WorkloadReading) error {
-	if err := t.hold(ctx, t.scopeID, graph.Absence{Kind: graph.KindReading, ID: readingID(r)}, false); err != nil {
-		return err
+	if t.scopeID != "" {
+		a := graph.Absence{Kind: graph.KindReading, ID: readingID(r)}
+		if err := put(ctx, t.Store, graph.HeldKey(t.scopeID, a), "held", a); err != nil {
+			return err
+		}
 	}
 	return t.read(ctx, r)
 }
@@ -280,9 +286,12 @@ func idsOf(ws []graph.ExposedWorkload) []graph.WorkloadID {
 	return ids
 }
 
-// place notes where a workload is and which scope holds it.
-func (t *tie) place(ctx context.Context, w graph.Workload) error {
-	if err := put(ctx, t.Store, graph.StateKey(graph.PlacesPartition, string(w.ID)), "place", graph.Place{Workload: w.ID, Path: strings.ToLower(w.Path), Gone: w.Gone}); err != nil {
+// place notes where a workload is and which scope holds it, unless that was noted before.
+func (t *tie) place(ctx context.Context, was, w graph.Workload) error {
+	if !was.Loose && was.ID == w.ID && was.Path == w.Path && was.Scope == w.Scope && was.Gone == w.Gone {
+		return nil
+	}
+	if err := t.note(graph.StateKey(graph.PlacesPartition, string(w.ID)), "place", graph.Place{Workload: w.ID, Path: strings.ToLower(w.Path), Gone: w.Gone}); err != nil {
 		return err
 	}
 	return t.hold(ctx, w.Scope, graph.Absence{Kind: graph.KindWorkload, ID: string(w.ID)}, w.Gone)
@@ -290,13 +299,13 @@ func (t *tie) place(ctx context.Context, w graph.Workload) error {
 
 // hold notes that a scope holds a noun, or no longer does.
 func (t *tie) hold(ctx context.Context, scope string, a graph.Absence, gone bool) error {
-	if scope == "" {
+	switch {
+	case scope == "":
 		return nil
-	}
-	if gone {
+	case gone:
 		return t.drop(ctx, graph.HeldKey(scope, a))
 	}
-	return put(ctx, t.Store, graph.HeldKey(scope, a), "held", a)
+	return t.note(graph.HeldKey(scope, a), "held", a)
 }
 
 // inside finds the workloads of a resource: the resource itself, or with Inside everything below it.

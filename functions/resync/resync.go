@@ -11,6 +11,9 @@ import (
 	"fmt"
 	"hash/fnv"
 	"log/slog"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -63,7 +66,45 @@ func (s *Stage) Tick(ctx context.Context) ([]event.Event, error) {
 	if err != nil {
 		return nil, fmt.Errorf("resync: %w", err)
 	}
-	return append(append(events, deltas...), due...), nil
+	silent, err := s.silent(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("resync: %w", err)
+	}
+	return slices.Concat(events, deltas, due, silent), nil
+}
+
+// answersAtOnce is how many images one message closes.
+const answersAtOnce = 40
+
+// silent ends the waiting for sources that do not answer where an image comes from: it is mapped by what the others said.
+func (s *Stage) silent(ctx context.Context) ([]event.Event, error) {
+	overdue, err := graph.Overdue(ctx, s.Store, s.Now())
+	if err != nil {
+		return nil, err
+	}
+	about := map[string][]graph.Digest{}
+	for _, i := range overdue {
+		left := i.Left
+		if len(left) == 0 {
+			left = []string{name} // answered, and the handling of the last answer never ended
+		}
+		for _, scope := range left {
+			source, _, _ := strings.Cut(scope, " ")
+			about[source] = append(about[source], graph.Digest(i.About))
+		}
+	}
+	var events []event.Event
+	for _, source := range slices.Sorted(maps.Keys(about)) {
+		s.Log.WarnContext(ctx, "source is silent", "source", source, "images", len(about[source]))
+		for _, part := range (graph.Observation{Source: source, ObservedAt: s.Now(), Answered: about[source]}).ByDigest(answersAtOnce) {
+			said, err := event.NewObserved(name, part, -1)
+			if err != nil {
+				return nil, err
+			}
+			events = append(events, said...)
+		}
+	}
+	return events, nil
 }
 
 // Start begins a full run of every root now, whatever the schedule says. A root that is being read gives nothing: the

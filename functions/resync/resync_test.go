@@ -119,3 +119,32 @@ func TestDeltasLookBackBehindTheLastReading(t *testing.T) {
 		t.Errorf("%+v, want one delta since the last, and none beside the one under way", got)
 	}
 }
+
+func TestASourceThatDoesNotAnswerHoldsUpNoMapping(t *testing.T) {
+	c := newClockwork(t)
+	d := graph.Digest("sha256:" + strings.Repeat("a", 64))
+	c.put(graph.InquiryKey(string(d)), "inquiry", graph.Inquiry{About: string(d), Left: []string{"registry image:x@" + string(d)}, At: noon})
+	c.put(graph.InquiryKey("r.example/x:1"), "inquiry", graph.Inquiry{About: "r.example/x:1", Left: []string{"registry image:r.example/x:1"}, At: noon})
+	said := func() []graph.Observation {
+		events, err := c.stage.Tick(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out []graph.Observation
+		for _, e := range events {
+			var o graph.Observation
+			if err := e.Into(&o); err != nil || e.Type != event.Observed {
+				t.Fatalf("%s: %v", e.Type, err)
+			}
+			out = append(out, o)
+		}
+		return out
+	}
+	if early := said(); len(early) != 0 {
+		t.Errorf("%+v before its time", early)
+	}
+	c.now = noon.Add(11 * time.Minute)
+	if got := said(); len(got) != 1 || got[0].Source != "registry" || len(got[0].Answered) != 1 || got[0].Answered[0] != d {
+		t.Errorf("%+v, want the last word of the registry on the image alone", got)
+	}
+}

@@ -48,7 +48,7 @@ func (g Graph) basesOf(ctx context.Context, d Digest) ([]Artifact, error) {
 	if err != nil || len(a.Value.Layers) == 0 {
 		return nil, err
 	}
-	relatives, err := ListAll[Artifact](ctx, g.Store, Query{Container: StateContainer, Partition: StacksPartition(a.Value.Layers[0])})
+	relatives, err := g.Bases(ctx, a.Value)
 	if err != nil {
 		return nil, err
 	}

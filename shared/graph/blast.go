@@ -25,9 +25,6 @@ type BlastArtifact struct {
 	Why        string       `json:"why"`
 }
 
-// StacksPartition lists the images that begin with a layer, with what it takes to compare them.
-func StacksPartition(firstLayer string) string { return "layers:" + firstLayer }
-
 // On tells whether the image was built on base: by the digest that it names, or because base's layers are the first of its
 // own.
 func (a Artifact) On(base Artifact) bool {
@@ -72,10 +69,7 @@ func (g Graph) Family(ctx context.Context, d Digest) ([]Artifact, error) {
 func (g Graph) BuiltOn(ctx context.Context, bases []Artifact) ([]Artifact, error) {
 	var out []Artifact
 	for _, base := range bases {
-		if len(base.Layers) == 0 {
-			continue
-		}
-		relatives, err := ListAll[Artifact](ctx, g.Store, Query{Container: StateContainer, Partition: StacksPartition(base.Layers[0])})
+		relatives, err := g.above(ctx, base)
 		if err != nil {
 			return nil, err
 		}

@@ -32,6 +32,10 @@ type Exposure struct {
 	Decided string `json:"decided,omitempty"`
 	// Revisit is when the first of its readings becomes too old to say no; noted by prioritize.
 	Revisit time.Time `json:"revisit,omitzero"`
+	// Asked is when a walk over the findings was last asked for, and AskedBy the event that did: while the first inventory is
+	// being taken one walk answers for many changes.
+	Asked   time.Time `json:"asked,omitzero"`
+	AskedBy string    `json:"askedBy,omitempty"`
 }
 
 // Lags tells whether findings of the repository may be decided on an older exposure.
@@ -63,7 +67,7 @@ type ExposedWorkload struct {
 // Sealed is the exposure with its Version set from its content, and its Number when that made another version.
 func (e Exposure) Sealed() Exposure {
 	bare := e
-	bare.Version, bare.Number, bare.Decided, bare.Revisit = "", 0, "", time.Time{}
+	bare.Version, bare.Number, bare.Decided, bare.Revisit, bare.Asked, bare.AskedBy = "", 0, "", time.Time{}, time.Time{}, ""
 	if v := Version(bare); v != e.Version {
 		e.Version, e.Number = v, e.Number+1
 	}

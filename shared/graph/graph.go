@@ -59,7 +59,7 @@ func Get[T any](ctx context.Context, s Store, k Key) (Versioned[T], error) {
 func Update[T any](ctx context.Context, s Store, k Key, kind Kind, change func(Versioned[T]) (T, bool, error)) (T, bool, error) {
 	var zero T
 	for try := range maxConflicts {
-		if err := pause(ctx, try); err != nil {
+		if err := Pause(ctx, try); err != nil {
 			return zero, false, fmt.Errorf("write %s: %w", k, err)
 		}
 		old, err := Get[T](ctx, s, k)
@@ -70,10 +70,7 @@ func Update[T any](ctx context.Context, s Store, k Key, kind Kind, change func(V
 		if err != nil || !changed {
 			return old.Value, false, err
 		}
-		if n, ok := any(&next).(revised); ok {
-			n.revise()
-		}
-		w, err := NewWrite(k, kind, old.ETag, next)
+		w, next, err := Replacing(k, kind, old, next)
 		if err != nil {
 			return zero, false, err
 		}
@@ -94,8 +91,18 @@ type revised interface{ revise() }
 // longestPause bounds the mean time between two tries of Update.
 const longestPause = 100 * time.Millisecond
 
-// pause waits before another try, a random time whose mean doubles: many writers of one document must not march in step.
-func pause(ctx context.Context, try int) error {
+// Replacing makes the write of what a noun becomes, which holds only while nobody else wrote it, and gives it as it will
+// be stored.
+func Replacing[T any](k Key, kind Kind, old Versioned[T], next T) (Write, T, error) {
+	if n, ok := any(&next).(revised); ok {
+		n.revise()
+	}
+	w, err := NewWrite(k, kind, old.ETag, next)
+	return w, next, err
+}
+
+// Pause waits before another try, a random time whose mean doubles: many writers of one document must not march in step.
+func Pause(ctx context.Context, try int) error {
 	if try == 0 {
 		return nil
 	}

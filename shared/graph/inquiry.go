@@ -3,6 +3,7 @@ package graph
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 )
@@ -22,6 +23,16 @@ const patience = 10 * time.Minute
 // Open tells whether an answer is still waited for.
 func (i Inquiry) Open(now time.Time) bool {
 	return len(i.Left) > 0 && now.Sub(i.At) <= patience
+}
+
+// Overdue lists inquiries about digests that waited for their sources too long: from now on the others decide.
+func Overdue(ctx context.Context, s Store, now time.Time) ([]Inquiry, error) {
+	old, _, err := List[Inquiry](ctx, s, Query{Container: StateContainer, Partition: InquiriesPartition, Limit: MaxPage,
+		Where: []Where{{Field: "at", Op: Less, Value: now.Add(-patience).UTC().Format(time.RFC3339)}}})
+	return slices.DeleteFunc(old, func(i Inquiry) bool {
+		_, err := ParseDigest(i.About)
+		return err != nil || i.Open(now)
+	}), err
 }
 
 // Unsettled tells whether its digest is not mapped yet: an answer is waited for, or the last one came and is still being
