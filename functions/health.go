@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"throughline/shared/graph"
 )
 
 // health reports the parts; it is false when one is down.
@@ -21,6 +23,11 @@ func (h *house) health(ctx context.Context) (any, bool) {
 			report[name] = err.Error()
 		}
 		ok = ok && (err == nil || errors.Is(err, errThrottled))
+	}
+	if ready, err := h.readiness(ctx); err != nil {
+		ok = false
+	} else {
+		report["readiness"] = map[string]any{"state": graph.Worst(ready), "items": ready}
 	}
 	feeds, err := h.feedStates(ctx)
 	if err != nil {

@@ -56,6 +56,7 @@ type house struct {
 	shelf     *feeds.Shelf
 	telemetry *telemetry.Telemetry
 	clock     *clock
+	ready     readiness
 	// policyText is the file that the policy in force was read from.
 	policyText string
 }
@@ -139,7 +140,7 @@ func (h *house) wanted(name string, installation int64) bool {
 func (h *house) openGitHub() (err error) {
 	options := client.Options{URL: h.cfg.GitHubURL, Host: h.hostKey(), AppID: h.cfg.AppID, PrivateKey: []byte(h.cfg.AppKey), UserToken: string(h.cfg.UserToken), Reserve: reserve, Now: h.clock.Now, TokenTime: h.clock.Now,
 		Transport: h.clock.watch("github", h.telemetry.Transport("github", http.DefaultTransport)),
-		Digests:   h.graph().DigestsOf, Healer: h.graph(), Wanted: h.wanted, Pending: h.graph().DigestsWithoutAttestation, Asked: h.graph().DigestsOfRound}
+		Digests:   h.graph().DigestsOf, Healer: h.graph(), Heard: h.graph().NoteHeard, Wanted: h.wanted, Pending: h.graph().DigestsWithoutAttestation, Asked: h.graph().DigestsOfRound}
 	s, err := h.openSignatures()
 	if err != nil {
 		return err
@@ -351,7 +352,7 @@ func (h *house) access() api.Access {
 }
 
 func (h *house) api() (http.Handler, error) {
-	a := &api.API{Store: h.store, Letters: letters{h.bus}, Publish: h.publish(), Resync: h.resyncStage().Start, Health: h.health, Access: h.access(), Limits: h.cfg.Limits, Policy: h.policyInForce, Now: h.clock.Now, Log: h.log}
+	a := &api.API{Store: h.store, Letters: letters{h.bus}, Publish: h.publish(), Resync: h.resyncStage().Start, Health: h.health, Readiness: h.readiness, Access: h.access(), Limits: h.cfg.Limits, Policy: h.policyInForce, Now: h.clock.Now, Log: h.log}
 	if k := h.cfg.EvidenceKey; k != nil {
 		a.Sign, a.VerifyLog = k.envelope, k.verifyLog
 	}

@@ -52,6 +52,8 @@ type API struct {
 	Access Access
 	// Limits bound what may be written through one installation.
 	Limits graph.Limits
+	// Readiness tells of every permission and source whether it is there.
+	Readiness func(context.Context) ([]graph.Readiness, error)
 	// Policy is the one in force.
 	Policy func() *decision.Policy
 	// Sign wraps a statement of evidence in a signed envelope; nil: no key is configured.
@@ -200,6 +202,11 @@ func (a *API) resync(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return map[string]string{"started": strconv.Itoa(len(events))}, nil
+}
+
+func (a *API) readiness(r *http.Request) (any, error) {
+	all, err := a.Readiness(r.Context())
+	return page(all, ""), err
 }
 
 func (a *API) health(w http.ResponseWriter, r *http.Request) {

@@ -71,7 +71,7 @@ func newAPI(t *testing.T) *API {
 	t.Helper()
 	return &API{Store: graph.NewMemory(), Letters: &box{}, Publish: func(context.Context, []event.Event) error { return nil },
 		Resync: func(context.Context) ([]event.Event, error) { return nil, nil },
-		Health: func(context.Context) (any, bool) { return map[string]any{"store": "ok"}, true }, Access: Access{Local: true}, Policy: decision.DefaultPolicy, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
+		Health: func(context.Context) (any, bool) { return map[string]any{"store": "ok"}, true }, Readiness: func(context.Context) ([]graph.Readiness, error) { return nil, nil }, Access: Access{Local: true}, Policy: decision.DefaultPolicy, Now: time.Now, Log: slog.New(slog.DiscardHandler)}
 }
 
 func request(h http.Handler, method, path string, headers ...string) *httptest.ResponseRecorder {

@@ -51,6 +51,7 @@ var routes = []route{
 	{method: "GET", path: "/api/log/{owner}/{name}", what: "Whether the decision log of a repository is as it was written, and where not", answer: graph.LogReport{}},
 	{method: "GET", path: "/api/evidence/{remediation}", what: "The signed evidence of a verified fix: an in-toto statement with OpenVEX in a DSSE envelope; 404 before, or without EVIDENCE_KEY", answer: map[string]any{}},
 	{method: "GET", path: "/api/withheld", what: "What readings did not contain and what waits for a person before it is retired", answer: list[graph.Withheld]{}},
+	{method: "GET", path: "/api/readiness", what: "Every permission and source: whether it is there, what is lost without it, and the mend", answer: list[graph.Readiness]{}},
 	{method: "GET", path: "/api/healing", what: "Webhooks that did not arrive and were asked for again, by day", answer: list[graph.Healing]{}},
 	{method: "POST", path: "/api/withheld/approve", what: "Let the next reading of a scope retire what it does not contain, and begin it", body: approval{}, answer: graph.Withheld{}},
 	{method: "GET", path: "/api/runs", what: "The last reading of every scope", answer: list[graph.RunReport]{}},

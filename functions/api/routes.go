@@ -43,6 +43,7 @@ func (a *API) routes() []endpoint {
 		{method: "GET", path: "/api/evidence/{remediation}", role: Reader, answer: a.evidence},
 		{method: "GET", path: "/api/runs", role: Reader, answer: a.runs},
 		{method: "GET", path: "/api/withheld", role: Reader, answer: a.withheld},
+		{method: "GET", path: "/api/readiness", role: Reader, answer: a.readiness},
 		{method: "GET", path: "/api/healing", role: Reader, answer: a.healing},
 		{method: "GET", path: "/api/parked", role: Reader, answer: a.parked},
 		{method: "GET", path: "/api/deadletters", role: Reader, answer: a.deadLetters},

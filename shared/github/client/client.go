@@ -49,6 +49,8 @@ type Options struct {
 	Digests func(context.Context, graph.RepositoryID) ([]graph.Digest, error)
 	// Healer remembers which lost webhooks were asked for again; nil: deliveries reads nothing.
 	Healer Healer
+	// Heard is told when GitHub last sent us a webhook and when one last arrived; nil: nobody is.
+	Heard func(context.Context, graph.Heard) error
 	// Wanted tells which webhooks are worth asking for again; nil: all.
 	Wanted func(event string, installation int64) bool
 	// Pending lists by pages the digests whose origin is to be asked for; an empty cursor begins and ends. nil:

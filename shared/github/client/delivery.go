@@ -58,6 +58,9 @@ func readDeliveries(ctx context.Context, r *reading) error {
 	if err != nil {
 		return err
 	}
+	if err := r.heard(ctx, page); err != nil {
+		return err
+	}
 	older := slices.IndexFunc(page, func(a attempt) bool { return a.at.Before(mark) })
 	if older >= 0 {
 		page = page[:older]
@@ -69,6 +72,18 @@ func readDeliveries(ctx context.Context, r *reading) error {
 		r.out.Next = mark.Format(time.RFC3339) + " " + got.next
 	}
 	return nil
+}
+
+// heard tells of the newest attempts. Later pages are older and tell nothing new.
+func (r *reading) heard(ctx context.Context, page []attempt) error {
+	if r.options.Heard == nil || len(page) == 0 || r.Page > 0 {
+		return nil
+	}
+	h := graph.Heard{Sent: page[0].at}
+	if i := slices.IndexFunc(page, attempt.arrived); i >= 0 {
+		h.Arrived = page[i].at
+	}
+	return r.options.Heard(ctx, h)
 }
 
 func readAttempt(c *scan.Cursor) attempt {

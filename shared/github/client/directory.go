@@ -76,16 +76,21 @@ func (c *Client) installed(ctx context.Context, age time.Duration) ([]installati
 func readInstallation(c *scan.Cursor) installation {
 	var i installation
 	for c.Object(); c.Field(); {
-		switch string(c.Key()) {
-		case "id":
-			i.id = c.Int()
-		case "account":
-			i.account = github.ReadAccount(c)
-		case "suspended_at":
-			i.suspended = !c.IsNull()
-		}
+		i.read(c)
 	}
 	return i
+}
+
+// read takes one field.
+func (i *installation) read(c *scan.Cursor) {
+	switch string(c.Key()) {
+	case "id":
+		i.id = c.Int()
+	case "account":
+		i.account = github.ReadAccount(c)
+	case "suspended_at":
+		i.suspended = !c.IsNull()
+	}
 }
 
 // errNotInstalled tells that the App cannot see an account.

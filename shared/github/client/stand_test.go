@@ -94,7 +94,8 @@ type stand struct {
 	tokens   int
 }
 
-const installations = `[{"id":5,"account":{"login":"acme","id":9,"type":"Organization"},"suspended_at":null},
+const installations = `[{"id":5,"account":{"login":"acme","id":9,"type":"Organization"},"suspended_at":null,
+  "repository_selection":"all","html_url":"https://github.example/settings/5","permissions":{"metadata":"read","vulnerability_alerts":"write","contents":"read","issues":"read"},"events":["push"]},
 {"id":6,"account":{"login":"gone","id":10,"type":"Organization"},"suspended_at":"2026-01-01T00:00:00Z"}]`
 
 func newStand(t *testing.T) *stand {
