@@ -27,17 +27,20 @@ type drill struct {
 	name, id, short, owner string
 	org                    string
 	outage                 time.Duration
+	busOutage, hubOutage   time.Duration
 	alerts                 int
 	must                   []string // findings that must be there in the end
 }
 
 // TestE2EDrills brings each part down while alerts arrive. Nothing is lost, health says what is wrong, and all goes on by
-// itself when the fault ends. THROUGHLINE_LONG=1 makes the outages longer than locks, retries and delivery counts last.
+// itself when the fault ends. THROUGHLINE_LONG=1 makes the outages longer than locks, retries and delivery counts last: ten
+// minutes without Service Bus, an hour without GitHub (80 minutes in all: -timeout 2h).
 func TestE2EDrills(t *testing.T) {
 	endToEnd(t)
-	d := &drill{data: smallDisk(t), outage: 10 * time.Second}
+	d := &drill{data: smallDisk(t), outage: 10 * time.Second, busOutage: 10 * time.Second, hubOutage: 10 * time.Second}
 	if os.Getenv("THROUGHLINE_LONG") != "" {
 		d.outage = 2 * time.Minute
+		d.busOutage, d.hubOutage = 10*time.Minute, time.Hour
 	}
 	d.command = start(t, freePorts(t), "-data", d.data)
 	d.settled(4 * time.Minute)
@@ -186,7 +189,7 @@ func (d *drill) busDown() {
 	if _, err := d.get("functions", "/api/health"); err == nil {
 		d.t.Error("health is 200 while Service Bus is down")
 	}
-	time.Sleep(d.outage)
+	time.Sleep(d.busOutage)
 	d.clear("servicebus-admin", "/$faults")
 	d.eventually(time.Minute, func() error {
 		if status := d.deliver("dependabot_alert", guid, body); status != http.StatusAccepted {
@@ -211,9 +214,9 @@ func (d *drill) gitHubDown() {
 	d.post("github", "/_faults", `{"kind":"status","status":503}`)
 	finding := d.report()
 	d.says(`"github":"answers 503`)
-	time.Sleep(d.outage)
+	time.Sleep(d.hubOutage)
 	d.clear("github", "/_faults")
-	d.opens(finding, 5*time.Minute)
+	d.opens(finding, 15*time.Minute)
 }
 
 func (d *drill) storm() {
