@@ -77,6 +77,32 @@ func TestLogSignatures(t *testing.T) {
 	}
 }
 
+// TestASignatureCannotBeTakenAway holds that segments from before the key pass, and that later ones must be signed.
+func TestASignatureCannotBeTakenAway(t *testing.T) {
+	key := keys(t)["Ed25519"]
+	p := newPipeline(t)
+	write := func(number int, sign func(string) ([]byte, error)) {
+		t.Helper()
+		p.now = p.now.Add(time.Hour)
+		p.observe(graph.Observation{Source: "test", ObservedAt: p.now, Repositories: []graph.Repository{shop()}, Evidence: []graph.Evidence{built()}, Workloads: []graph.Workload{running()}, Alerts: []graph.Alert{alertNo(number)}})
+		p.answer(digestAPI)
+		p.now = p.now.Add(time.Hour)
+		if err := (graph.Logbook{Store: p.store, Sign: sign}).Append(context.Background(), p.now); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n, want := range []struct {
+		sign             func(string) ([]byte, error)
+		unsigned, faults int
+	}{{nil, 1, 0}, {key.signLog, 1, 0}, {nil, 2, 1}} {
+		write(n+1, want.sign)
+		report, err := graph.LogCheck{Store: p.store, Verify: key.verifyLog}.Of(context.Background(), shop().ID)
+		if err != nil || report.Segments != n+1 || report.Unsigned != want.unsigned || len(report.Faults) != want.faults {
+			t.Errorf("after segment %d: %+v, %v; want %+v", n+1, report, err, want)
+		}
+	}
+}
+
 // proven is a remediation that was closed as verified.
 func proven(t *testing.T, store graph.Store) graph.Remediation {
 	t.Helper()
@@ -168,7 +194,7 @@ func TestVerifyLogCommand(t *testing.T) {
 	server := httptest.NewServer(a.Handler())
 	defer server.Close()
 	var out bytes.Buffer
-	if err := verifyLog([]string{"-url", server.URL}, &out); err != nil || !strings.Contains(out.String(), "4 segments with 8 lines") {
+	if err := verifyLog([]string{"-url", server.URL}, &out); err != nil || !strings.Contains(out.String(), "4 segments (4 not signed) with 8 lines") {
 		t.Fatalf("%v: %s", err, &out)
 	}
 	k := graph.FindingKey(shop().ID, graph.NewAlertID(shop().ID, graph.Dependabot, 1003))

@@ -73,10 +73,10 @@ func (a asker) verify(names []string, out io.Writer) error {
 		}
 		faults += len(r.Faults)
 		total.Segments, total.Entries, total.Decisions = total.Segments+r.Segments, total.Entries+r.Entries, total.Decisions+r.Decisions
-		total.Records, total.Waiting = total.Records+r.Records, total.Waiting+r.Waiting
+		total.Records, total.Waiting, total.Unsigned = total.Records+r.Records, total.Waiting+r.Waiting, total.Unsigned+r.Unsigned
 	}
-	fmt.Fprintf(out, "%d repositories: %d segments with %d lines, %d decisions, %d records; %d decisions not in a segment yet\n",
-		len(names), total.Segments, total.Entries, total.Decisions, total.Records, total.Waiting)
+	fmt.Fprintf(out, "%d repositories: %d segments (%d not signed) with %d lines, %d decisions, %d records; %d decisions not in a segment yet\n",
+		len(names), total.Segments, total.Unsigned, total.Entries, total.Decisions, total.Records, total.Waiting)
 	if faults > 0 {
 		return fmt.Errorf("verify-log: %d places of the decision log are not as they were written", faults)
 	}

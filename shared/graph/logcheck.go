@@ -14,9 +14,11 @@ type LogReport struct {
 	Decisions  int          `json:"decisions"` // that stand now
 	Records    int          `json:"records"`   // of decisions that were replaced
 	// Waiting are decisions that no segment holds yet; each still holds its own link.
-	Waiting int        `json:"waiting"`
-	Head    string     `json:"head,omitempty"` // hash of the newest segment: note it elsewhere to compare later
-	Faults  []LogFault `json:"faults"`
+	Waiting int `json:"waiting"`
+	// Unsigned are segments without a signature: those from before there was a key. After a signed one it is a fault.
+	Unsigned int        `json:"unsigned"`
+	Head     string     `json:"head,omitempty"` // hash of the newest segment: note it elsewhere to compare later
+	Faults   []LogFault `json:"faults"`
 }
 
 // LogFault is a place of the log that is not what was written.
@@ -50,6 +52,7 @@ type logWalk struct {
 	LogCheck
 	LogReport
 	newest map[FindingID]Logged // the last line of each finding
+	signed bool                 // a segment was
 }
 
 func (w *logWalk) fault(k Key, format string, args ...any) {
@@ -129,7 +132,15 @@ func (w *logWalk) seal(k Key, raw []byte, s Segment) {
 	if err != nil || hash != s.Hash {
 		w.fault(k, "the segment is not what was written: its hash differs")
 	}
-	if w.Verify == nil || len(s.Signature) == 0 {
+	if len(s.Signature) == 0 {
+		w.Unsigned++
+		if w.signed {
+			w.fault(k, "the segment is not signed, one before it is: the signature was taken away, or EVIDENCE_KEY was")
+		}
+		return
+	}
+	w.signed = true
+	if w.Verify == nil {
 		return
 	}
 	if err := w.Verify(s.Hash, s.Signature); err != nil {
