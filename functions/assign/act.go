@@ -312,6 +312,9 @@ func (c *work) withdraw(ctx context.Context) error {
 	if m.Issue == nil || m.Issue.State == "closed" || m.Issue.Deleted || c.hold() != "" || c.repository.Archived || c.repository.Deleted {
 		return nil
 	}
+	if len(m.Seen) == 0 {
+		return nil // of an earlier store: this one has never seen what it is for
+	}
 	moved, err := c.moved(ctx)
 	if err != nil {
 		return err

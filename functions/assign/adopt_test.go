@@ -59,6 +59,21 @@ func TestAYoungerStoreFindsTheIssuesAgain(t *testing.T) {
 	}
 }
 
+// TestAnIssueOfSomethingUnseenIsLeftAlone brings an issue back whose finding this store does not know.
+func TestAnIssueOfSomethingUnseenIsLeftAlone(t *testing.T) {
+	b := twoIssues(t)
+	first, second := b.loses()
+	b.store = graph.NewMemory()
+	b.stage.Store = b.store
+	b.repository(nil)
+	b.runs(map[int]int{1: 1, 2: 1})
+	b.finds(nil)
+	b.follows(b.handle(first))
+	if m := b.remediation(second); m.Issue == nil || m.Issue.State != "open" || b.hub.issues[repositoryID][1].State != "open" {
+		t.Errorf("the second fix: %+v", m)
+	}
+}
+
 // follows handles what the stage said, until it says nothing more.
 func (b *bench) follows(said []event.Event) {
 	b.t.Helper()
