@@ -6,8 +6,12 @@ import (
 	"time"
 )
 
-// life is how old a count may be that a page shows without counting again.
-const life = 30 * time.Second
+// life is how old a count may be that a page shows without counting again. A count that takes long is kept for longer, so
+// that counting is never more than a tenth of what the store does.
+const (
+	life = 30 * time.Second
+	keep = 10
+)
 
 // patience bounds a count that goes on after the page that asked for it was answered.
 const patience = time.Minute
@@ -17,14 +21,15 @@ type fresh[T any] struct {
 	mu     sync.Mutex
 	value  T
 	at     time.Time
+	took   time.Duration
 	asking chan struct{}
 	err    error
 }
 
-// get gives an answer at most life old, or an older one while a new one is being taken.
+// get gives an answer that is young enough, or an older one while a new one is being taken.
 func (f *fresh[T]) get(ctx context.Context, now time.Time, ask func(context.Context) (T, error)) (T, error) {
 	f.mu.Lock()
-	if !f.at.IsZero() && now.Sub(f.at) < life {
+	if !f.at.IsZero() && now.Sub(f.at) < max(life, keep*f.took) {
 		defer f.mu.Unlock()
 		return f.value, nil
 	}
@@ -52,11 +57,13 @@ func (f *fresh[T]) get(ctx context.Context, now time.Time, ask func(context.Cont
 func (f *fresh[T]) take(ctx context.Context, now time.Time, ask func(context.Context) (T, error)) {
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	begun := time.Now()
 	value, err := ask(ctx)
+	took := time.Since(begun)
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.err = err; err == nil {
-		f.value, f.at = value, now
+		f.value, f.at, f.took = value, now, took
 	}
 	close(f.asking)
 	f.asking = nil
