@@ -214,14 +214,19 @@ func (s *Stage) next(ctx context.Context, c graph.Collection, got graph.Collecte
 	if err != nil {
 		return nil, err
 	}
+	missing, again, err := s.confirmed(ctx, c, missing)
+	if err != nil {
+		return nil, err
+	}
 	if err := s.closed(ctx, c, ""); err != nil {
 		return nil, err
 	}
 	if got.Seen == nil && len(gone) == 0 && graph.IsDelta(c.Scope) {
 		return nil, nil // nobody asks when a delta was read
 	}
-	return event.NewObserved(name, graph.Observation{
+	said, err := event.NewObserved(name, graph.Observation{
 		Source: got.Observation.Source, ObservedAt: got.Observation.ObservedAt, Absent: append(gone, missing...),
 		Scope: &graph.Scope{ID: scopeID(c), Run: c.Run, StartedAt: c.StartedAt, Complete: true, Part: c.Parts},
 	}, -1)
+	return append(said, again...), err
 }

@@ -303,3 +303,53 @@ func TestFewMissingAreRetired(t *testing.T) {
 		t.Errorf("%d are retired, want %d", len(d.gone), fewest)
 	}
 }
+
+// shifting is a list of Azure whose rows may slip between two pages: each call shows what is there then.
+type shifting struct{ shows [][]string }
+
+func (s *shifting) Read(context.Context, graph.Collection) (graph.Collected, error) {
+	now := s.shows[0]
+	if len(s.shows) > 1 {
+		s.shows = s.shows[1:]
+	}
+	got := graph.Collected{Observation: graph.Observation{Source: "azure", ObservedAt: noon}, Seen: []graph.Absence{}}
+	for _, id := range now {
+		got.Seen = append(got.Seen, graph.Absence{Kind: graph.KindWorkload, ID: id})
+	}
+	return got, nil
+}
+
+// TestARowThatSlippedBetweenPagesIsNotGone retires only what a second reading misses too.
+func TestARowThatSlippedBetweenPagesIsNotGone(t *testing.T) {
+	for name, c := range map[string]struct {
+		shows [][]string
+		gone  []string
+	}{
+		"slipped once":         {[][]string{{"a"}, {"a", "b"}}, nil},
+		"gone":                 {[][]string{{"a"}, {"a"}}, []string{"b"}},
+		"another slips, later": {[][]string{{"a"}, {"b"}}, nil},
+		"all there":            {[][]string{{"a", "b"}}, nil},
+	} {
+		d := newDesk(t, 1)
+		d.stage.Sources["azure"] = &shifting{c.shows}
+		for _, id := range []string{"a", "b"} {
+			a := graph.Absence{Kind: graph.KindWorkload, ID: id}
+			w, err := graph.NewWrite(graph.HeldKey("azure workloads", a), "held", graph.Any, a)
+			if err == nil {
+				err = d.store.Write(context.Background(), w)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		d.ask(graph.Collection{Source: "azure", Scope: "workloads", Run: "first", StartedAt: noon, Ticket: "t"})
+		d.work(nil, nil)
+		var gone []string
+		for _, a := range d.gone {
+			gone = append(gone, a.ID)
+		}
+		if fmt.Sprint(gone) != fmt.Sprint(c.gone) {
+			t.Errorf("%s: %v retired, want %v", name, gone, c.gone)
+		}
+	}
+}

@@ -161,6 +161,8 @@ type Collection struct {
 	StartedAt time.Time `json:"startedAt,omitzero"`
 	// Ticket tells two messages for the same page apart; a message keeps its own when it is sent again for later.
 	Ticket string `json:"ticket,omitempty"`
+	// Confirms is the run that missed what this one is to look for once more; empty: an ordinary run.
+	Confirms string `json:"confirms,omitempty"`
 }
 
 // Collected is what a source gives for one Collection.
