@@ -4,9 +4,11 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"hash"
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"time"
 
 	"throughline/infra/local/cosmosdb/value"
@@ -35,14 +37,23 @@ func (s *Server) authorize(r *http.Request, kind, link string) *failure {
 		date = r.Header.Get("Date")
 	}
 	got, err := base64.StdEncoding.DecodeString(sig)
-	if err != nil || !hmac.Equal(got, signature(s.key, r.Method, kind, link, date)) {
+	if err != nil || !hmac.Equal(got, s.signatures.sign(r.Method, kind, link, date)) {
 		return unauthorized("The input authorization token can't serve the request. The wrong key is being used or the expected payload is not built as per the protocol.")
 	}
 	return nil
 }
 
-func signature(key []byte, verb, kind, link, date string) []byte {
-	h := hmac.New(sha256.New, key)
+// signer signs with one key. What the key alone decides is computed once for many signatures.
+type signer struct{ hashes sync.Pool }
+
+func newSigner(key []byte) *signer {
+	return &signer{sync.Pool{New: func() any { return hmac.New(sha256.New, key) }}}
+}
+
+func (s *signer) sign(verb, kind, link, date string) []byte {
+	h := s.hashes.Get().(hash.Hash)
+	defer s.hashes.Put(h)
+	h.Reset()
 	b := make([]byte, 0, 256)
 	b = append(b, strings.ToLower(verb)...)
 	b = append(b, '\n')

@@ -47,22 +47,22 @@ type Options struct {
 
 // Server is a running stand-in.
 type Server struct {
-	key       []byte
-	keyText   string
-	log       *slog.Logger
-	store     *store.Store
-	catalog   *catalog
-	stats     *meter
-	faults    *faults
-	parsed    *statements
-	wishes    chan wish
-	wasteful  int
-	listeners []net.Listener
-	servers   []*http.Server
-	stop      chan struct{}
-	running   sync.WaitGroup
-	closeOnce sync.Once
-	closeErr  error
+	keyText    string
+	signatures *signer
+	log        *slog.Logger
+	store      *store.Store
+	catalog    *catalog
+	stats      *meter
+	faults     *faults
+	parsed     *statements
+	wishes     chan wish
+	wasteful   int
+	listeners  []net.Listener
+	servers    []*http.Server
+	stop       chan struct{}
+	running    sync.WaitGroup
+	closeOnce  sync.Once
+	closeErr   error
 }
 
 // Start opens the store and listens; when it returns, clients can connect. The end of ctx does not stop the server: Close does.
@@ -78,10 +78,11 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
-	var err error
-	if s.key, err = base64.StdEncoding.DecodeString(s.keyText); err != nil {
+	key, err := base64.StdEncoding.DecodeString(s.keyText)
+	if err != nil {
 		return nil, fmt.Errorf("cosmosdb: the key is not base64: %w", err)
 	}
+	s.signatures = newSigner(key)
 	if err := s.open(ctx, o); err != nil {
 		return nil, errors.Join(err, s.Close())
 	}
