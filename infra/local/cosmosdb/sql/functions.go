@@ -3,6 +3,7 @@ package sql
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
 	"strings"
 	"time"
 
@@ -125,10 +126,42 @@ var functions = map[string]function{
 	"COS":     {1, 1, numberMap(math.Cos)},
 	"TAN":     {1, 1, numberMap(math.Tan)},
 
-	"GETCURRENTTIMESTAMP": {0, 0, func([]value.Value) value.Value { return value.OfNumber(float64(time.Now().UnixMilli())) }},
-	"GETCURRENTDATETIME": {0, 0, func([]value.Value) value.Value {
-		return value.OfString(time.Now().UTC().Format("2006-01-02T15:04:05.0000000Z"))
-	}},
+	"ACOS":      {1, 1, numberMap(math.Acos)},
+	"ASIN":      {1, 1, numberMap(math.Asin)},
+	"ATAN":      {1, 1, numberMap(math.Atan)},
+	"ATN2":      {2, 2, numbersMap(math.Atan2)},
+	"COT":       {1, 1, numberMap(func(f float64) float64 { return 1 / math.Tan(f) })},
+	"DEGREES":   {1, 1, numberMap(func(f float64) float64 { return f * 180 / math.Pi })},
+	"RADIANS":   {1, 1, numberMap(func(f float64) float64 { return f * math.Pi / 180 })},
+	"RAND":      {0, 0, func([]value.Value) value.Value { return value.OfNumber(rand.Float64()) }},
+	"NUMBERBIN": {1, 2, numberBin},
+
+	"INTADD":           {2, 2, integers(func(a, b int64) int64 { return a + b })},
+	"INTSUB":           {2, 2, integers(func(a, b int64) int64 { return a - b })},
+	"INTMUL":           {2, 2, integers(func(a, b int64) int64 { return a * b })},
+	"INTDIV":           {2, 2, quotient(func(a, b int64) int64 { return a / b })},
+	"INTMOD":           {2, 2, quotient(func(a, b int64) int64 { return a % b })},
+	"INTBITAND":        {2, 2, integers(func(a, b int64) int64 { return a & b })},
+	"INTBITOR":         {2, 2, integers(func(a, b int64) int64 { return a | b })},
+	"INTBITXOR":        {2, 2, integers(func(a, b int64) int64 { return a ^ b })},
+	"INTBITLEFTSHIFT":  {2, 2, integers(func(a, b int64) int64 { return a << uint64(b) })},
+	"INTBITRIGHTSHIFT": {2, 2, integers(func(a, b int64) int64 { return a >> uint64(b) })},
+
+	"CHOOSE":        {2, many, choose},
+	"OBJECTTOARRAY": {1, 3, objectToArray},
+	"LASTINDEXOF":   {2, 2, lastIndexOf},
+
+	"GETCURRENTDATETIME":  {0, 0, func([]value.Value) value.Value { return ofTime(time.Now()) }},
+	"GETCURRENTTIMESTAMP": {0, 0, current(time.Millisecond)},
+	"GETCURRENTTICKS":     {0, 0, current(tick)},
+	"DATETIMEADD":         {3, 3, dateTimeAdd},
+	"DATETIMEDIFF":        {3, 3, dateTimeDiff},
+	"DATETIMEPART":        {2, 2, dateTimePart},
+	"DATETIMEFROMPARTS":   {3, 7, dateTimeFromParts},
+	"DATETIMETOTICKS":     {1, 1, dateTimeTo(tick)},
+	"DATETIMETOTIMESTAMP": {1, 1, dateTimeTo(time.Millisecond)},
+	"TICKSTODATETIME":     {1, 1, toDateTime(tick)},
+	"TIMESTAMPTODATETIME": {1, 1, toDateTime(time.Millisecond)},
 
 	"FULLTEXTCONTAINS":    {2, 2, fullTextContainsAll},
 	"FULLTEXTCONTAINSALL": {2, many, fullTextContainsAll},

@@ -20,6 +20,7 @@ type parser struct {
 	idents []*identifier
 	slots  int
 	params []string
+	head   *scope // of the outermost FROM, while the subquery that stands first in it is read
 }
 
 // scope holds the names that one query level gives; inner levels see outer ones.
@@ -234,6 +235,10 @@ func (p *parser) fromClause(q *query) error {
 // the container itself, whatever it is called.
 func (p *parser) source(first bool) (source, error) {
 	if p.isSign("(") {
+		if first && p.atContainer() {
+			defer func(before *scope) { p.head = before }(p.head)
+			p.head = p.scope
+		}
 		return p.subquerySource()
 	}
 	if p.peek().kind != tokenWord {
@@ -280,6 +285,9 @@ func (p *parser) subquerySource() (source, error) {
 	return source{slot: slot, sub: sub}, err
 }
 
+// atContainer tells whether the first source here is the container: in the outermost FROM, and in a subquery that stands first there.
+func (p *parser) atContainer() bool { return p.scope.outer == nil || p.scope.outer == p.head }
+
 // path reads a name and its steps. At the head of the outermost FROM the name stands for the container.
 func (p *parser) path(first bool) (expr, error) {
 	if p.peek().kind != tokenWord {
@@ -288,7 +296,7 @@ func (p *parser) path(first bool) (expr, error) {
 	id := &identifier{name: p.next().text, slot: -1}
 	if slot, ok := p.scope.find(id.name); ok {
 		id.slot = slot
-	} else if first && p.scope.outer == nil {
+	} else if first && p.atContainer() {
 		id.slot = documentSlot
 	}
 	p.idents = append(p.idents, id)
