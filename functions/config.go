@@ -30,6 +30,7 @@ type Config struct {
 	WebhookSecret []secret // GITHUB_WEBHOOK_SECRET, then _PREVIOUS during a rotation
 	Installations []int64  // GITHUB_INSTALLATIONS; empty: all
 	UserToken     secret   // GITHUB_USER_TOKEN, only for Copilot
+	ReminderURL   secret   // REMINDER_URL: a chat's incoming webhook that is told daily what is due; empty: none is
 	// Limits is GITHUB_CONTENT_LIMITS: what may be created through one installation, per minute/per hour.
 	Limits graph.Limits
 
@@ -145,6 +146,7 @@ func readConfig(get func(string) string) (Config, error) {
 		WebhookSecret: s.webhookSecrets(),
 		Installations: s.numbers("GITHUB_INSTALLATIONS"),
 		UserToken:     secret(s.or("GITHUB_USER_TOKEN", "")),
+		ReminderURL:   secret(s.url("REMINDER_URL", "")),
 		Limits:        s.limits("GITHUB_CONTENT_LIMITS", "80/500"),
 
 		Cloud:         s.oneOf("AZURE_CLOUD", "public", "usgovernment", "china"),

@@ -317,7 +317,7 @@ func (h *house) resync() (http.Handler, error) {
 		if err != nil {
 			return nil, err
 		}
-		h.tellGitHub(ctx)
+		h.tellOthers(ctx)
 		due, err := s.Tick(ctx)
 		return slices.Concat(renewed, stated, due), errors.Join(err, h.logbook().Append(ctx, h.clock.Now()))
 	}
@@ -327,14 +327,17 @@ func (h *house) resync() (http.Handler, error) {
 	return customhandler.Timer("resync", watched, h.publish(), h.log), nil
 }
 
-// tellGitHub writes what is not about one issue: where things run, and campaigns. Trouble there must not keep anything from
+// tellOthers writes what is not about one issue: where things run, campaigns, and what is due. Trouble there must not keep anything from
 // being read; what was not told is told with a later tick.
-func (h *house) tellGitHub(ctx context.Context) {
+func (h *house) tellOthers(ctx context.Context) {
 	mode := assign.Mode(h.cfg.Mode)
 	err := errors.Join(assign.Records{Store: h.store, Registrar: h.github, Mode: mode, Modes: h.cfg.Modes, Now: h.clock.Now, Log: h.log}.Tick(ctx),
 		assign.Campaigns{Store: h.store, Organiser: h.github, Mode: mode, Now: h.clock.Now, Log: h.log}.Tick(ctx))
 	if err != nil {
 		h.log.WarnContext(ctx, "not everything was told to GitHub", "reason", err)
+	}
+	if err := h.sendReminder(ctx); err != nil {
+		h.log.WarnContext(ctx, "no reminder was sent", "reason", err)
 	}
 }
 

@@ -102,6 +102,10 @@ param resyncInterval string = '6h'
 @maxValue(100)
 param retireShare int = 20
 
+@description('Incoming webhook of a chat that is told once a day what is overdue and due within the week; empty: none is.')
+@secure()
+param reminderUrl string = ''
+
 @description('What may be created on GitHub through one installation: per minute/per hour. GitHub documents 80/500; GitHub Enterprise Server has no limits by default.')
 param githubContentLimits string = '80/500'
 
@@ -325,6 +329,7 @@ module app 'functionapp.bicep' = {
       OTEL_EXPORTER_OTLP_ENDPOINT: otlpEndpoint
       REGISTRY_MIRRORS: registryMirrors
       RESYNC_INTERVAL: resyncInterval
+      REMINDER_URL: reminderUrl
       GITHUB_CONTENT_LIMITS: githubContentLimits
       RETIRE_SHARE: string(retireShare)
       RESYNC_SCHEDULE: resyncSchedule

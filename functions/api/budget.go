@@ -13,6 +13,12 @@ func (a *API) budget(r *http.Request) (any, error) {
 	return page(all, ""), err
 }
 
+// due tells what is overdue and due within the week, by who has it, as GET /api/due.
+func (a *API) due(r *http.Request) (any, error) {
+	o, err := graph.TakeOverview(r.Context(), a.Store, a.Now())
+	return o.Reminder(), err
+}
+
 // trend tells by day how many findings were open and how many fixes are proven to run, as GET /api/trend.
 func (a *API) trend(r *http.Request) (any, error) {
 	o, err := graph.TakeOverview(r.Context(), a.Store, a.Now())

@@ -62,6 +62,7 @@ var routes = []route{
 	{method: "POST", path: "/api/campaigns", what: "Begin a campaign over what a filter of the list finds; of code scanning alerts on GitHub", answer: graph.Campaign{}, body: campaign{}},
 	{method: "POST", path: "/api/campaigns/{id}/close", what: "End a campaign of our own", answer: graph.Campaign{}, body: ask{}},
 	{method: "GET", path: "/api/budget", what: "What may still be written through each installation, how many issues wait, and when the last will be open", answer: list[graph.Allowance]{}},
+	{method: "GET", path: "/api/due", what: "What is overdue and due within the week, by who has it", answer: graph.Reminder{}},
 	{method: "GET", path: "/api/trend", what: "Open findings and verified fixes by day, how long fixes took, and what became of those given to Copilot", answer: trends{}},
 	{method: "GET", path: "/api/health", what: "The parts; 503 when one is down", answer: map[string]any{}},
 	{method: "GET", path: "/api/openapi.json", what: "This description", answer: map[string]any{}},

@@ -51,6 +51,7 @@ func (a *API) routes() []endpoint {
 		{method: "GET", path: "/api/guards", role: Reader, answer: a.guards},
 		{method: "GET", path: "/api/campaigns", role: Reader, answer: a.campaigns},
 		{method: "GET", path: "/api/budget", role: Reader, answer: a.budget},
+		{method: "GET", path: "/api/due", role: Reader, answer: a.due},
 		{method: "GET", path: "/api/trend", role: Reader, answer: a.trend},
 		{method: "GET", path: "/api/openapi.json", role: Reader, file: describe},
 		{method: "GET", path: "/api/health", file: a.health},

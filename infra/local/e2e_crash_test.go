@@ -46,7 +46,7 @@ func crash(t *testing.T, seed int64) {
 	d.post("github", "/_faults", unsteady)
 	c.ready(2 * time.Minute)
 	stop := c.killing(2*time.Second, seed)
-	c.settled(7 * time.Minute)
+	c.settled(8 * time.Minute)
 	opened := d.kept()
 	nothingLost(t, opened)
 	before := d.issues().Closed

@@ -21,7 +21,7 @@ const (
 const (
 	restartStart = 500 * time.Millisecond
 	restartMost  = 10 * time.Second
-	healthyAfter = 10 * time.Second
+	healthyAfter = 5 * time.Second
 )
 
 // Status is a host at one moment.
