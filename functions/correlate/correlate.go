@@ -47,7 +47,7 @@ func (s *Stage) Handle(ctx context.Context, e event.Event) ([]event.Event, error
 	if err := e.Into(&o); err != nil {
 		return nil, err
 	}
-	t := &tie{Stage: s, now: s.Now(), cause: e.ID, lags: map[graph.RepositoryID]*event.Lag{}, asked: map[graph.Digest]bool{}, settled: map[graph.Digest]bool{},
+	t := &tie{Stage: s, now: s.Now(), cause: e.ID, lags: map[graph.RepositoryID]*event.Lag{}, asked: map[string]bool{}, settled: map[graph.Digest]bool{},
 		mapped: map[graph.Digest][]graph.RepositoryID{}, kin: map[string]bool{}}
 	t.source = o.Source
 	if o.Scope != nil {
@@ -63,10 +63,10 @@ func (s *Stage) Handle(ctx context.Context, e event.Event) ([]event.Event, error
 type tie struct {
 	*Stage
 	now     time.Time
-	cause   string // the event's id
-	source  string // of the observation
-	scopeID string // of the run that observed; empty for a webhook
-	asked   map[graph.Digest]bool
+	cause   string                                // the event's id
+	source  string                                // of the observation
+	scopeID string                                // of the run that observed; empty for a webhook
+	asked   map[string]bool                       // digests and names that this handling has asked about
 	joined  string                                // scope of the round of inquiries that this handling takes part in
 	heard   bool                                  // the last answer about an image came
 	settled map[graph.Digest]bool                 // digests whose origin has just been settled

@@ -136,7 +136,7 @@ func waitsFor(image string) string { return "tag:" + strings.ToLower(image) }
 
 // await notes that a workload waits for the digest of a tag.
 func (t *tie) await(ctx context.Context, w graph.WorkloadID, image string) error {
-	if err := t.ask(ctx, image, []string{"registry image:" + image}); err != nil {
+	if err := t.ask(ctx, image, []string{"registry image:" + image}, false); err != nil {
 		return err
 	}
 	return put(ctx, t.Store, graph.StateKey(waitsFor(image), string(w)), "wait", graph.Absence{Kind: graph.KindWorkload, ID: string(w)})

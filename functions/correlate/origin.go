@@ -12,24 +12,29 @@ import (
 // inquire asks once where a digest comes from: its attestations at GitHub, together with other digests, and its labels in
 // the registry when the name of the image is known.
 func (t *tie) inquire(ctx context.Context, d graph.Digest, image string) error {
-	if d == "" || t.asked[d] {
+	if d == "" || t.asked[string(d)+image] {
 		return nil
 	}
-	t.asked[d] = true
+	t.asked[string(d)+image] = true
 	known, err := graph.Get[graph.Artifact](ctx, t.Store, graph.ArtifactKey(d))
-	if err != nil || known.Value.Asked {
+	if err != nil || known.Value.Asked && (image == "" || slices.Contains(known.Value.Names, imageName(image))) {
 		return err
 	}
-	round, err := t.round(ctx)
-	if err != nil {
-		return err
+	var scopes []string
+	if !known.Value.Asked {
+		round, err := t.round(ctx)
+		if err != nil {
+			return err
+		}
+		scopes = append(scopes, round)
 	}
-	scopes := []string{round}
-	if image != "" {
+	if image != "" && (!known.Value.Asked || len(known.Value.Names) == 0) { // also when it was asked about before anybody knew its name
 		scopes = append(scopes, "registry image:"+imageName(image)+"@"+string(d))
 	}
-	if err := t.ask(ctx, string(d), scopes); err != nil {
-		return err
+	if len(scopes) > 0 {
+		if err := t.ask(ctx, string(d), scopes, known.Value.Asked); err != nil {
+			return err
+		}
 	}
 	now, _, err := graph.Update(ctx, t.Store, graph.ArtifactKey(d), graph.KindArtifact, func(old graph.Versioned[graph.Artifact]) (graph.Artifact, bool, error) {
 		next := old.Value
@@ -46,9 +51,13 @@ func (t *tie) inquire(ctx context.Context, d graph.Digest, image string) error {
 	return t.settleArtifact(ctx, now)
 }
 
-// ask notes the question and asks it, unless it is being asked already.
-func (t *tie) ask(ctx context.Context, about string, scopes []string) error {
+// ask notes the question and asks it, unless it is being asked already. more adds sources to a question that is open.
+func (t *tie) ask(ctx context.Context, about string, scopes []string, more bool) error {
 	_, asked, err := graph.Update(ctx, t.Store, graph.InquiryKey(about), "inquiry", func(old graph.Versioned[graph.Inquiry]) (graph.Inquiry, bool, error) {
+		if next := old.Value; more && old.Value.Open(t.now) {
+			next.Left = union(next.Left, scopes...)
+			return next, len(next.Left) > len(old.Value.Left), nil
+		}
 		return graph.Inquiry{About: about, Left: scopes, By: t.cause, At: t.now}, !old.Exists() || !old.Value.Open(t.now), nil
 	})
 	if err == nil && asked {
