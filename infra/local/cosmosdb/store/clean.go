@@ -7,7 +7,7 @@ import (
 )
 
 // slack is how much the journal may hold beside twice what is alive.
-const slack = 4 * segmentBytes
+const slack = 8 * segmentBytes
 
 // rescueBytes is how much one write copies, so that others do not wait long.
 const rescueBytes = 256 << 10

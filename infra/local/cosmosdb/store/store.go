@@ -31,7 +31,7 @@ var ErrInUse = journal.ErrInUse
 const formerFile = "cosmosdb.sqlite"
 
 // segmentBytes is the size of a file of the journal. Space is given back, and reserved, in such pieces.
-const segmentBytes = 4 << 20
+const segmentBytes = 2 << 20
 
 // Store is the open store. Its methods may be called by many goroutines.
 type Store struct {
