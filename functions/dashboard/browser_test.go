@@ -341,7 +341,7 @@ func (b *browser) prefer(scheme string) {
 // tour finds one page of each sort by following links.
 func (b *browser) tour() map[string]string {
 	b.t.Helper()
-	found := map[string]string{"overview": "/", "list": "/findings", "filtered": "/findings?tier=P0&kind=dependabot", "fixes": "/fixes", "coverage": "/coverage", "runs": "/runs", "parked": "/parked", "plan": "/plan", "actions": "/actions", "readiness": "/readiness", "missing": "/nowhere"}
+	found := map[string]string{"overview": "/", "list": "/findings", "filtered": "/findings?tier=P0&kind=dependabot", "fixes": "/fixes", "campaigns": "/campaigns", "coverage": "/coverage", "runs": "/runs", "parked": "/parked", "plan": "/plan", "actions": "/actions", "readiness": "/readiness", "missing": "/nowhere"}
 	first := func(page, selector string) string {
 		b.visit(page)
 		return ask(b, chromedp.Evaluate[string](`document.querySelector("`+selector+`")?.getAttribute("href") ?? ""`))
