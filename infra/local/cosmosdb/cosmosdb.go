@@ -7,11 +7,12 @@
 // key and Entra authorization; request charge, session tokens, sub-status codes; the ids that the routing gateway cannot
 // address; the limits of document, batch and query. A confirmed write survives a kill of the process and a power cut.
 //
-// Not as Azure does: one region, one physical partition; every consistency level is strong; request units are a
-// model (charge.go) and nothing is throttled unless a fault switch says so (faults.go); Entra tokens are read, their
-// signature is not checked; no stored procedures, triggers, user-defined functions, users, permissions, conflicts,
-// analytical store, vector distance, ranked full text or spatial queries; a range of the change feed is not cut below the
-// physical partition; container names are the only names that a path may use (no _rid links except for offers).
+// Not as Azure does: one region, one physical partition; every consistency level is strong; all documents lie in memory,
+// beside the journal that makes them durable; request units are a model (charge.go) and nothing is throttled unless a
+// fault switch says so (faults.go); Entra tokens are read, their signature is not checked; no stored procedures, triggers,
+// user-defined functions, users, permissions, conflicts, analytical store, vector distance, ranked full text or spatial
+// queries; a range of the change feed is not cut below the physical partition; container names are the only names that a
+// path may use (no _rid links except for offers).
 package cosmosdb
 
 import (
