@@ -44,7 +44,7 @@ func TestMutantsAreKilled(t *testing.T) {
 	}
 	files := []string{
 		"acceptance.go", "clock.go", "cvss.go", "decision.go", "evidence.go", "explain.go", "facts.go", "guard.go", "inputs.go",
-		"order.go", "policy.go", "policycheck.go", "policyfile.go", "publish.go", "rules.go", "score.go", "table.go", "vex.go", "wording.go",
+		"order.go", "policy.go", "policycheck.go", "policyfile.go", "product.go", "publish.go", "rules.go", "score.go", "table.go", "vex.go", "wording.go",
 	}
 	if only := os.Getenv("MUTANTS"); only != "" {
 		files = strings.Split(only, ",")
