@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,6 +91,12 @@ func TestFlappingExposureIsShownOnceUpAndOnceDown(t *testing.T) {
 				}
 				p.settle(due)
 				look()
+				if hour == 40*24 {
+					want := fmt.Sprintf("computed `%s` today: %s from ", c.want[2], c.want[2])
+					if body := p.tracker.issues[0].Body; !strings.Contains(body, want) {
+						t.Errorf("while the drop is held the issue does not say %q:\n%s", want, body)
+					}
+				}
 			}
 			if !slices.Equal(shown, c.want) {
 				t.Errorf("shown were %v, want %v", shown, c.want)

@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -57,6 +58,7 @@ type house struct {
 	telemetry *telemetry.Telemetry
 	clock     *clock
 	ready     readiness
+	warned    sync.Map // warnings about the policy that were said
 	// policyText is the file that the policy in force was read from.
 	policyText string
 }
@@ -355,7 +357,7 @@ func (h *house) access() api.Access {
 }
 
 func (h *house) api() (http.Handler, error) {
-	a := &api.API{Store: h.store, Letters: letters{h.bus}, Publish: h.publish(), Resync: h.resyncStage().Start, Health: h.health, Readiness: h.readiness, Access: h.access(), Limits: h.cfg.Limits, Policy: h.policyInForce, Now: h.clock.Now, Log: h.log}
+	a := &api.API{Store: h.store, Letters: letters{h.bus}, Publish: h.publish(), Resync: h.resyncStage().Start, Health: h.health, Readiness: h.readiness, Access: h.access(), Limits: h.cfg.Limits, Policy: h.policyInForce, Around: h.surroundings, Now: h.clock.Now, Log: h.log}
 	if k := h.cfg.EvidenceKey; k != nil {
 		a.Sign, a.VerifyLog = k.envelope, k.verifyLog
 	}

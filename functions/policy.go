@@ -18,7 +18,42 @@ import (
 func (h *house) openPolicy() error {
 	p, err := h.readPolicy()
 	h.policy.Store(p)
+	h.warn(p, "")
 	return err
+}
+
+// around are the facts outside the policy that it can be at odds with.
+func (h *house) around(model string) decision.Surroundings {
+	return decision.Surroundings{EPSSModel: model, Copilot: h.cfg.UserToken != ""}
+}
+
+// surroundings are those that a policy would have if it took effect now.
+func (h *house) surroundings(ctx context.Context) (decision.Surroundings, error) {
+	epss, err := model(ctx, h.store)
+	return h.around(epss), err
+}
+
+// warn says once where the policy is at odds with its surroundings.
+func (h *house) warn(p *decision.Policy, model string) {
+	if p == nil {
+		return
+	}
+	for _, w := range p.Warnings(h.around(model)) {
+		if _, said := h.warned.LoadOrStore(w.String(), true); !said {
+			h.log.Warn("policy", "problem", w.String())
+		}
+	}
+}
+
+// model is that of the EPSS values in force; empty when there are none.
+func model(ctx context.Context, s graph.Store) (string, error) {
+	heads, err := feeds.Heads(ctx, s)
+	for _, head := range heads {
+		if head.Feed == feeds.EPSS {
+			return head.Edition.Model, err
+		}
+	}
+	return "", err
 }
 
 // readPolicy reads the file; the error names every fault with its line, one to a line.
@@ -64,6 +99,11 @@ func (h *house) renewPolicy(ctx context.Context, s graph.Store) ([]event.Event, 
 	} else {
 		faults = strings.Split(err.Error(), "\n")
 	}
+	epss, err := model(ctx, s)
+	if err != nil {
+		return nil, err
+	}
+	h.warn(h.policyInForce(), epss)
 	hash := h.policyInForce().Hash()
 	was, err := graph.Get[policyMark](ctx, s, policyMarkKey)
 	if err != nil {

@@ -167,3 +167,23 @@ func TestIntelligenceKeepsTheMostThreateningOfSeveralVulnerabilities(t *testing.
 		t.Errorf("versions %q and %q", a, b)
 	}
 }
+
+// What a policy asks for and the surroundings lack is said once, with the line of the file.
+func TestPolicyAtOddsWithItsSurroundingsIsSaidOnce(t *testing.T) {
+	d, s := newDesk(t), graph.NewMemory()
+	d.write("version: 1\ntiers:\n  P1: {due: 14d, actions: [issue, assign, copilot]}\n")
+	head, err := graph.NewWrite(graph.StateKey("feeds", "epss"), "feed", graph.Any, feeds.Head{Feed: feeds.EPSS, Edition: feeds.Edition{Version: "e", Model: "v5"}})
+	if err == nil {
+		err = s.Write(context.Background(), head)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.renew(s)
+	d.renew(s)
+	for _, want := range []string{"policy.yaml:3:27: warning: tiers.P1.actions: copilot has no user credential configured; issues will wait for a person", "warning: thresholds.epss_model: feed is v5, thresholds were chosen for v4"} {
+		if n := strings.Count(d.log.String(), want); n != 1 {
+			t.Errorf("said %d times: %q in\n%s", n, want, d.log.String())
+		}
+	}
+}

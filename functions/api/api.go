@@ -56,6 +56,8 @@ type API struct {
 	Readiness func(context.Context) ([]graph.Readiness, error)
 	// Policy is the one in force.
 	Policy func() *decision.Policy
+	// Around tells what a policy can be at odds with; nil: nothing is known.
+	Around func(context.Context) (decision.Surroundings, error)
 	// Sign wraps a statement of evidence in a signed envelope; nil: no key is configured.
 	Sign func(ctx context.Context, payloadType string, body []byte) (json.RawMessage, error)
 	// VerifyLog checks the signature of a segment of the decision log; nil: no key is configured.

@@ -93,6 +93,15 @@ func (a *API) plan(r *http.Request) (any, error) {
 	if len(faults) > 0 {
 		return nil, userError{http.StatusUnprocessableEntity, faults.Error()}
 	}
+	if a.Around != nil {
+		around, err := a.Around(r.Context())
+		if err != nil {
+			return nil, err
+		}
+		for _, w := range p.Warnings(around) {
+			warnings = append(warnings, w.String())
+		}
+	}
 	if !slices.Equal(p.Acceptance.VEXAuthors, a.Policy().Acceptance.VEXAuthors) {
 		warnings = append(warnings, "acceptance.vex_authors differs from the policy in force; what their VEX documents would lower is not part of this plan")
 	}

@@ -213,8 +213,8 @@ func (c *work) reasons(b *strings.Builder, fs []graph.Finding, p plan) {
 	for _, f := range e.Fired {
 		fmt.Fprintf(b, "- rule %s gives %s\n", code(f.Rule), code(string(f.Tier)))
 	}
-	if d := decisionOf(fs[0]); d.Tier != d.Published {
-		fmt.Fprintf(b, "- computed %s today; a drop shows only after quiet days\n", code(string(d.Tier)))
+	if held := e.Published.HeldText(); held != "" {
+		fmt.Fprintf(b, "- computed %s today: %s\n", code(string(decisionOf(fs[0]).Tier)), sentence(held))
 	}
 	if c.public() {
 		fmt.Fprint(b, "- the facts behind it are in Throughline: this repository is public\n\n")

@@ -154,6 +154,7 @@ type Summary struct {
 	Score        int           `json:"score"`
 	Due          string        `json:"due"`
 	DueAt        time.Time     `json:"dueAt,omitzero"`
+	Held         bool          `json:"held,omitempty"` // the tier has dropped and shows later: it is not counted overdue
 	Running      Answer        `json:"running"`
 	Unmapped     bool          `json:"unmapped"`
 	Risks        []Factor      `json:"risks,omitempty"`

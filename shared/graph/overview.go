@@ -90,7 +90,7 @@ func (c *counter) add(s Summary) {
 		c.o.Unmapped++
 	}
 	switch {
-	case s.DueAt.IsZero():
+	case s.DueAt.IsZero(), s.Held:
 	case s.DueAt.Before(c.now):
 		c.o.Overdue[s.Tier]++
 	case s.DueAt.Before(c.now.Add(week)):

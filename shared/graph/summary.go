@@ -63,6 +63,7 @@ func (s *Summary) decision(f Finding) {
 	}
 	d := f.Decision
 	s.Tier, s.Rule, s.Score, s.Due, s.DueAt, s.Running, s.Decided = d.Published, d.Rule, d.Score, d.Due, d.DueAt, d.Running, d.Version
+	s.Held = d.Published.MoreUrgent(d.Tier)
 	s.Link, s.DecidedAt = d.Link, d.DecidedAt
 	for _, w := range d.Workloads {
 		for _, risk := range w.Factors {
