@@ -132,3 +132,24 @@ func (p *pipeline) approve(t *testing.T) string {
 	p.settle(said)
 	return guards[0].Cause
 }
+
+// What was due with the next image, and is in an image that was deployed since, has missed an upgrade: the issue says so.
+func TestFindingThatMissedAnUpgradeSaysSo(t *testing.T) {
+	p := guarded(t, 1)
+	p.wait(graph.Quiet)
+	if n := len(p.tracker.issues); n != 1 || strings.Contains(p.tracker.issues[0].Body, decision.MissedUpgrade) {
+		t.Fatalf("%d issues before the upgrade", n)
+	}
+	next := graph.Digest("sha256:" + strings.Repeat("b", 64))
+	w, evidence := running(), built()
+	w.UpdatedAt, w.Running, w.Readings = p.now, []graph.Running{{Digest: next, Image: "acr.example/shop/api@" + string(next)}}, []graph.Reading{{Factor: graph.InternetExposed, Source: "configuration", Says: graph.No, ReadAt: p.now}}
+	evidence.Digest = next
+	p.observe(graph.Observation{Source: "test", ObservedAt: p.now, Workloads: []graph.Workload{w}, Evidence: []graph.Evidence{evidence}})
+	p.answer(next)
+	if s := p.summary("github-4711-dependabot-1"); s.Tier != graph.P3 || s.Running != graph.Yes {
+		t.Fatalf("after the upgrade: %+v", s)
+	}
+	if body := p.tracker.issues[0].Body; !strings.Contains(body, "It has missed an upgrade.") {
+		t.Errorf("the issue does not say that it missed an upgrade:\n%s", body)
+	}
+}

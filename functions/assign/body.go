@@ -90,6 +90,9 @@ func nonEmpty(a, b string) string {
 func (c *work) summary(b *strings.Builder, fs []graph.Finding, p plan) {
 	top := decisionOf(fs[0])
 	fmt.Fprintf(b, "**%s**, rule %s, %s.", p.tier, code(top.Rule), dueText(p.due, p.dueAt))
+	if top.Missed {
+		fmt.Fprintf(b, " It has %s.", decision.MissedUpgrade)
+	}
 	if since := fs[0].FirstSeen; !since.IsZero() {
 		fmt.Fprintf(b, " Known since %s.", day(since))
 	}

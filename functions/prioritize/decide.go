@@ -67,6 +67,7 @@ func (r *round) answer(f graph.Finding, where reach, all []decision.Explanation)
 	d := graph.Decision{Tier: top.Tier, Rule: top.Rule, Score: top.Score, Due: top.Due, Triage: top.Triage, Running: where.answer(), Based: f.Based, DecidedAt: r.now}
 	published := r.stabilise(&d, f, decision.CauseOf(ds))
 	d.Since = r.now
+	upgraded(&d, f, where)
 	d.Revisit, d.Expires = r.revisit(f, published), r.expiry(where)
 	for _, e := range all {
 		e.Published, e.DueAt = published, d.DueAt
@@ -160,5 +161,9 @@ func versionOf(d graph.Decision) string {
 	for _, w := range d.Workloads {
 		lines = append(lines, line{w.Workload, w.Tier, w.Rule, w.Score, w.Factors})
 	}
-	return graph.Version(d.Tier, d.Published, d.Rule, d.Score, d.Due, d.DueAt, d.Running, lines)
+	says := []any{d.Tier, d.Published, d.Rule, d.Score, d.Due, d.DueAt, d.Running, lines}
+	if d.Missed {
+		says = append(says, decision.MissedUpgrade)
+	}
+	return graph.Version(says...)
 }

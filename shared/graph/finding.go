@@ -85,6 +85,10 @@ type Decision struct {
 	// new policy, a revision of the feeds, evidence gone stale. The guard counts by it.
 	Wants bool   `json:"wants,omitempty"`
 	Cause string `json:"cause,omitempty"`
+	// Images are the running ones that hold what is due with the next upgrade; Missed tells that one of them was deployed
+	// since it is due so, and still holds it.
+	Images []Digest `json:"images,omitempty"`
+	Missed bool     `json:"missed,omitempty"`
 	// Provisional decisions were made before the first inventory was complete; they leave no history.
 	Provisional bool   `json:"provisional,omitempty"`
 	Running     Answer `json:"running"`
