@@ -367,7 +367,7 @@ func (h *house) api() (http.Handler, error) {
 func (h *house) dashboard() (http.Handler, error) {
 	reader := h.access()
 	d := &dashboard.Dashboard{Store: h.store, Guard: func(next http.Handler) http.Handler { return reader.Need(api.Reader, next) }, Filter: api.ParseFilter,
-		Policy: h.policyInForce, Health: h.health, Limits: h.cfg.Limits, Copilot: h.cfg.UserToken != "", Dead: letters{h.bus}.counts, Now: h.clock.Now, Log: h.log,
+		Policy: h.policyInForce, Health: h.health, Limits: h.cfg.Limits, Copilot: h.cfg.UserToken != "", Dead: letters{h.bus}.counts, Readiness: h.readiness, Now: h.clock.Now, Log: h.log,
 		Caller: func(r *http.Request) (string, bool) {
 			who, _ := reader.Who(r) // Guard has let the caller in
 			return who.Name, who.May(api.Operator)

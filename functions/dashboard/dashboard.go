@@ -38,6 +38,8 @@ type Dashboard struct {
 	Health func(context.Context) (report any, ok bool)
 	// Caller names who looks and tells whether he may act; without it nobody may.
 	Caller func(*http.Request) (name string, operator bool)
+	// Readiness lists every permission and source; without it the page shows what the graph knows.
+	Readiness func(context.Context) ([]graph.Readiness, error)
 	// Dead counts the messages that Service Bus gave up, by queue; without it they are not shown.
 	Dead func(context.Context) (map[string]int, error)
 	// Copilot tells that fixes can be given to GitHub's coding agent.

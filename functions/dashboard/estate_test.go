@@ -178,6 +178,10 @@ func (e estate) handler() http.Handler {
 	e.t.Helper()
 	d := &Dashboard{Store: e.store, Guard: func(next http.Handler) http.Handler { return next }, Filter: filter, Now: func() time.Time { return noon }, Log: slog.New(slog.DiscardHandler),
 		Health: func(context.Context) (any, bool) { return map[string]any{"mode": e.say("auto"), "store": "ok"}, true }, Limits: graph.Limits{PerMinute: 80, PerHour: 500},
+		Readiness: func(context.Context) ([]graph.Readiness, error) {
+			return []graph.Readiness{{Part: e.say("github"), Account: e.say("acme"), Name: e.say("Dependabot alerts"), State: graph.ReadyMissing, For: e.say("the alerts"), Why: e.say("403"), Mend: e.say("grant it")},
+				{Part: "azure", Name: "Azure", State: graph.ReadyOK, Since: noon}}, nil
+		},
 		Dead:   func(context.Context) (map[string]int, error) { return map[string]int{"assign": 2}, nil },
 		Caller: func(*http.Request) (string, bool) { return e.say("olga"), true }}
 	h, err := d.Handler()

@@ -122,6 +122,7 @@ func waiting(cursor string) graph.Query {
 // readiness tells whether the parts answer and how fresh their facts are.
 type readiness struct {
 	Checks []check
+	Needs  []graph.Readiness // permissions and sources, in the order of the report
 	Report []entry
 }
 
@@ -140,6 +141,11 @@ func (p *pages) readiness(r *http.Request) (content, error) {
 	if err == nil && e == nil {
 		v.add("No message is parked", len(letters) == 0, "every message was taken in", fmt.Sprintf("%d wait on the page Parked", len(letters)))
 		v.freshness(runs, p.Now())
+	}
+	if p.Readiness != nil {
+		needs, e := p.Readiness(r.Context())
+		v.add("Every permission and source is known", e == nil, "see below", "they cannot be told now; the log has the reason")
+		v.Needs = needs
 	}
 	if p.Health != nil {
 		report, ok := p.Health(r.Context())
