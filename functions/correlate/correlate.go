@@ -175,7 +175,7 @@ func (t *tie) events(ctx context.Context) ([]event.Event, error) {
 			return nil, err
 		}
 		if t.joined == c.Source+" "+c.Scope {
-			e.NotBefore = t.now.Add(gathering)
+			e.NotBefore = t.now.Add(t.gathering())
 		}
 		events = append(events, e)
 	}
@@ -184,6 +184,14 @@ func (t *tie) events(ctx context.Context) ([]event.Event, error) {
 
 // gathering is how long a round of inquiries stays open for others to join.
 const gathering = 500 * time.Millisecond
+
+// gathering is longer while a list is read: its pages follow each other, and nobody waits for a single image.
+func (t *tie) gathering() time.Duration {
+	if t.scopeID == "" || graph.OfOneThing(t.scopeID) {
+		return gathering
+	}
+	return 10 * gathering
+}
 
 func sorted(lags map[graph.RepositoryID]*event.Lag) []*event.Lag {
 	var all []*event.Lag
