@@ -17,7 +17,7 @@ import (
 // it is granted.
 func TestCalls(t *testing.T) {
 	roles := section(t, read(t, "infra/README.md"), "Roles")
-	granted := append(all(`(?m)^\| ([^|]+?) \| (?:-|[0-9a-f-]{36}) \|`, roles), all(`(?m)^\| (\w+: (?:read|write)) \|`, roles)...)
+	granted := append(all(`(?m)^\| ([^|]+?) \| (?:-|[0-9a-f-]{36}) \|`, roles), all(`(?m)^\| ((?:organization )?\w+: (?:read|write)) \|`, roles)...)
 	documented, used := map[string]bool{}, map[string]bool{}
 	for _, row := range regexp.MustCompile("(?m)^\\| (GitHub|Azure Resource Manager|container registry) (.*) \\| [^|]+ \\| ([^|]+) \\|$").FindAllStringSubmatch(roles, -1) {
 		for _, call := range all("`([^`]+)`", row[2]) {

@@ -56,6 +56,7 @@ var notSet = map[string]string{
 	"AzureWebJobsStorage":      "the __ form stands for it: storage has no keys",
 	"ServiceBusConnection":     "the __ form stands for it: no connection string",
 	"CosmosConnection":         "the __ form stands for it: no connection string",
+	"THROUGHLINE_CLOCK":        "for drills on one machine, refused elsewhere",
 	"FUNCTIONS_WORKER_RUNTIME": "Flex Consumption takes the runtime from functionAppConfig",
 }
 
