@@ -19,6 +19,7 @@ var containers = [
       '/data/remediation/?'
       '/data/method/?'
       '/data/cves/[]/?'
+      '/data/runtime/digest/?'
       '/data/issue/number/?'
     ]
   }

@@ -30,7 +30,7 @@ func partitionField(c graph.Container) string {
 func IndexedPaths(c graph.Container) []string {
 	switch c {
 	case graph.GraphContainer:
-		return []string{"/kind/?", "/data/id/?", "/data/state/?", "/data/remediation/?", "/data/method/?", "/data/cves/[]/?", "/data/issue/number/?"}
+		return []string{"/kind/?", "/data/id/?", "/data/state/?", "/data/remediation/?", "/data/method/?", "/data/cves/[]/?", "/data/runtime/digest/?", "/data/issue/number/?"}
 	case graph.WorklistContainer:
 		return []string{"/kind/?", "/data/rank/?", "/data/byDue/?", "/data/byAge/?", "/data/state/?", "/data/tier/?", "/data/kind/?", "/data/repository/?", "/data/risks/[]/?",
 			"/data/unmapped/?", "/data/status/?", "/data/title/?", "/data/cves/[]/?", "/data/logged/?"}
