@@ -190,7 +190,7 @@ func (t *tie) gathering() time.Duration {
 	if t.scopeID == "" || graph.OfOneThing(t.scopeID) {
 		return gathering
 	}
-	return 10 * gathering
+	return 4 * gathering
 }
 
 func sorted(lags map[graph.RepositoryID]*event.Lag) []*event.Lag {
@@ -204,7 +204,7 @@ func sorted(lags map[graph.RepositoryID]*event.Lag) []*event.Lag {
 
 // settling is how long a movement of exposure waits for more of its kind while the first inventory is being taken: every
 // image that is mapped moves one, and each walk looks at all findings of a repository.
-const settling = 30 * time.Second
+const settling = 4 * time.Second
 
 // moved says whose exposure moved. It goes with what else lags in the repository, or waits for more of its kind.
 func (t *tie) moved(ctx context.Context) ([]event.Event, error) {
@@ -249,7 +249,7 @@ func (t *tie) movedLater(ctx context.Context, r graph.RepositoryID) ([]event.Eve
 }
 
 // clocks is how far the clocks of two machines may differ.
-const clocks = 5 * time.Second
+const clocks = 3 * time.Second
 
 // together puts the lags of many repositories into few messages. A moved exposure is a walk of its own.
 func together(lags []*event.Lag) []event.Lag {
