@@ -3,6 +3,7 @@ package assign
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"throughline/shared/event"
@@ -14,7 +15,7 @@ import (
 // opened twice. done tells that the remediation at hand has its issue back.
 func (c *work) adopt(ctx context.Context, p plan) (done bool, err error) {
 	mark, err := graph.Get[graph.Adoption](ctx, c.Store, graph.AdoptionKey(c.repository.ID))
-	if err != nil || mark.Exists() {
+	if err != nil || mark.Value.Done {
 		return false, err
 	}
 	issues, err := c.Tracker.FindIssues(ctx, c.repository, time.Time{})
@@ -22,21 +23,21 @@ func (c *work) adopt(ctx context.Context, p plan) (done bool, err error) {
 		return false, fmt.Errorf("look for issues of an earlier store: %w", err)
 	}
 	found := c.marked(issues)
-	if own, ok := found[c.remediation.ID]; ok {
+	if err := c.bringBack(ctx, found, mark.Value); err != nil {
+		return false, err
+	}
+	own, done := found[c.remediation.ID]
+	if done {
 		if err := c.opened(ctx, p, own, "", Owner{Logins: own.Assignees}); err != nil {
 			return false, err
 		}
-		done = true
 	}
-	if err := c.bringBack(ctx, found); err != nil {
-		return false, err
-	}
-	return done, c.adopted(ctx, len(found))
+	return done, c.adopted(ctx, graph.Adoption{At: c.now, Issues: len(found), Done: true})
 }
 
-// adopted writes that nothing is left to be found.
-func (c *work) adopted(ctx context.Context, issues int) error {
-	w, err := graph.NewWrite(graph.AdoptionKey(c.repository.ID), graph.KindAdoption, graph.Any, graph.Adoption{At: c.now, Issues: issues})
+// adopted writes how far it has come.
+func (c *work) adopted(ctx context.Context, a graph.Adoption) error {
+	w, err := graph.NewWrite(graph.AdoptionKey(c.repository.ID), graph.KindAdoption, graph.Any, a)
 	if err != nil {
 		return err
 	}
@@ -56,15 +57,25 @@ func (c *work) marked(issues []graph.Issue) map[graph.RemediationID]graph.Issue 
 }
 
 // bringBack gives the other remediations of the repository their issues. Each that was without gets its turn, and what is
-// at hand comes again: only a look that brings nothing back is the last.
-func (c *work) bringBack(ctx context.Context, found map[graph.RemediationID]graph.Issue) error {
-	for id, issue := range found {
-		changed, err := c.bringOne(ctx, id, issue)
-		if err != nil {
+// at hand comes again: only a look that finds nothing to bring back is the last. Who gets a turn is written down before, so that
+// the same message, handled again after a crash, says it again.
+func (c *work) bringBack(ctx context.Context, found map[graph.RemediationID]graph.Issue, before graph.Adoption) error {
+	missing, err := c.without(ctx, found)
+	if err != nil {
+		return err
+	}
+	if before.By == c.event {
+		missing = union(missing, before.Brought)
+	}
+	if len(missing) == 0 {
+		return nil
+	}
+	if err := c.adopted(ctx, graph.Adoption{At: c.now, Issues: len(found), By: c.event, Brought: missing}); err != nil {
+		return err
+	}
+	for _, id := range missing {
+		if err := c.bringOne(ctx, id, found[id]); err != nil {
 			return err
-		}
-		if !changed {
-			continue
 		}
 		e, err := event.NewDue("/functions/assign", event.Due{Repository: c.repository.ID, Remediation: id})
 		if err != nil {
@@ -72,21 +83,43 @@ func (c *work) bringBack(ctx context.Context, found map[graph.RemediationID]grap
 		}
 		c.news = append(c.news, e)
 	}
-	if len(c.news) > 0 {
-		return &graph.Limited{Until: c.now, Why: "issues of an earlier store were found"}
-	}
-	return nil
+	return &graph.Limited{Until: c.now, Why: "issues of an earlier store were found"}
 }
 
-// bringOne gives a remediation its issue, unless it has one, or is about to.
-func (c *work) bringOne(ctx context.Context, id graph.RemediationID, issue graph.Issue) (changed bool, err error) {
-	if id == c.remediation.ID {
-		return false, nil
+// without are the other remediations whose issues were found and that know of none.
+func (c *work) without(ctx context.Context, found map[graph.RemediationID]graph.Issue) ([]graph.RemediationID, error) {
+	var missing []graph.RemediationID
+	for id := range found {
+		if id == c.remediation.ID {
+			continue
+		}
+		m, err := graph.Get[graph.Remediation](ctx, c.Store, graph.RemediationKey(c.repository.ID, id))
+		if err != nil {
+			return nil, err
+		}
+		if !hasIssue(m.Value) {
+			missing = append(missing, id)
+		}
 	}
+	slices.Sort(missing)
+	return missing, nil
+}
+
+// hasIssue tells whether a remediation has an issue, or is about to.
+func hasIssue(m graph.Remediation) bool { return m.Issue != nil || m.Intent != nil }
+
+func union(a, b []graph.RemediationID) []graph.RemediationID {
+	all := slices.Concat(a, b)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// bringOne gives a remediation its issue, unless it has one by now.
+func (c *work) bringOne(ctx context.Context, id graph.RemediationID, issue graph.Issue) error {
 	issue.Repository = c.repository.ID
-	_, changed, err = graph.Update(ctx, c.Store, graph.RemediationKey(c.repository.ID, id), graph.KindRemediation, func(old graph.Versioned[graph.Remediation]) (graph.Remediation, bool, error) {
+	_, _, err := graph.Update(ctx, c.Store, graph.RemediationKey(c.repository.ID, id), graph.KindRemediation, func(old graph.Versioned[graph.Remediation]) (graph.Remediation, bool, error) {
 		m := old.Value
-		if m.Issue != nil || m.Intent != nil {
+		if hasIssue(m) || issue.Number == 0 {
 			return m, false, nil
 		}
 		if !old.Exists() {
@@ -98,5 +131,5 @@ func (c *work) bringOne(ctx context.Context, id graph.RemediationID, issue graph
 		}
 		return m, true, nil
 	})
-	return changed, err
+	return err
 }

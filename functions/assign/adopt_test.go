@@ -48,8 +48,18 @@ func TestAYoungerStoreFindsTheIssuesAgain(t *testing.T) {
 	if n := len(b.hub.issues[repositoryID]); n != 2 {
 		t.Fatalf("%d issues after the loss, want 2", n)
 	}
-	if n := b.hub.calls["find"] - looked; n != 1 {
-		t.Errorf("looked %d times, want once", n)
+	third := b.finds(func(f *graph.Finding) {
+		other(f)
+		f.ID, f.Alert.ID, f.Alert.Number = "github-4711-dependabot-90", "github-4711-dependabot-90", 90
+		f.FixKey = "dependabot:maven:third:pom.xml"
+		f.Remediation = graph.NewRemediationID(repositoryID, f.FixKey)
+	})
+	b.follows(b.handle(third.Remediation))
+	if n := len(b.hub.issues[repositoryID]); n != 3 {
+		t.Fatalf("%d issues after a new finding, want 3", n)
+	}
+	if n := b.hub.calls["find"] - looked; n != 2 {
+		t.Errorf("looked %d times, want twice: to bring back, and to find nothing more", n)
 	}
 	if m := b.remediation(first); m.Issue == nil || m.Issue.Number != 1 || m.Status != graph.StatusAssigned || m.Intent != nil || m.Applied == "" {
 		t.Errorf("the first fix: %+v", m)
@@ -86,6 +96,42 @@ func (b *bench) follows(said []event.Event) {
 			b.t.Fatal(err)
 		}
 		said = append(said[1:], b.handle(due.Remediation)...)
+	}
+}
+
+// TestTurnsAreSaidAgainAfterACrash handles the message that brought an issue back a second time, as if what the first
+// time said had never been sent.
+func TestTurnsAreSaidAgainAfterACrash(t *testing.T) {
+	b := twoIssues(t)
+	first, second := b.loses()
+	e, err := event.NewDue("/test", event.Due{Repository: repositoryID, Remediation: first})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for try := range 2 {
+		said, err := b.stage.Handle(context.Background(), e)
+		if err != nil {
+			t.Fatal(err)
+		}
+		turns := 0
+		for _, one := range said {
+			var due event.Due
+			if err := one.Into(&due); err != nil {
+				t.Fatal(err)
+			}
+			if due.Remediation == second {
+				turns++
+			}
+		}
+		if turns != 1 {
+			t.Fatalf("handled %d times, the second fix has %d turns, want 1", try+1, turns)
+		}
+		if try == 1 {
+			b.follows(said)
+		}
+	}
+	if m := b.remediation(second); m.Issue == nil || m.Issue.Number != 2 || len(b.hub.issues[repositoryID]) != 2 {
+		t.Errorf("the second fix: %+v", m)
 	}
 }
 

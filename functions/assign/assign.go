@@ -86,6 +86,7 @@ func (s *Stage) Handle(ctx context.Context, e event.Event) ([]event.Event, error
 	if err != nil {
 		return nil, fmt.Errorf("assign %s: %w", due.Remediation, err)
 	}
+	c.event = e.ID
 	said, err := c.obey(ctx)
 	if err == nil {
 		err = c.settle(ctx)
@@ -128,6 +129,7 @@ type work struct {
 	remediation graph.Remediation
 	policy      *decision.Policy
 	now         time.Time
+	event       string                     // its id
 	news        []event.Event              // about other remediations
 	kin         map[string][]graph.Finding // alerts by the vulnerabilities of runtime findings
 	evidence    map[graph.Digest]graph.Evidence
