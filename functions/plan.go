@@ -10,7 +10,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"throughline/functions/api"
@@ -24,9 +23,8 @@ const planURL = "http://127.0.0.1:7071"
 // functions plan [-url https://app.example] [-token file] policy.yaml. The file holds the bearer token that the app wants.
 func plan(args []string, out io.Writer) error {
 	f := flag.NewFlagSet("plan", flag.ContinueOnError)
-	base := f.String("url", planURL, "the app to ask")
-	tokenFile := f.String("token", "", "file with the bearer token that the app wants")
-	if err := f.Parse(args); err != nil {
+	ask, err := newAsker(f, args)
+	if err != nil {
 		return err
 	}
 	if f.NArg() != 1 {
@@ -36,13 +34,7 @@ func plan(args []string, out io.Writer) error {
 	if err != nil {
 		return fmt.Errorf("plan: %w", err)
 	}
-	var token []byte
-	if *tokenFile != "" {
-		if token, err = os.ReadFile(*tokenFile); err != nil {
-			return fmt.Errorf("plan: %w", err)
-		}
-	}
-	p, err := askPlan(*base, strings.TrimSpace(string(token)), filepath.Base(f.Arg(0)), text)
+	p, err := askPlan(ask.base, ask.token, filepath.Base(f.Arg(0)), text)
 	if err != nil {
 		return err
 	}

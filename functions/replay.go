@@ -19,22 +19,13 @@ import (
 // functions replay [-url https://app.example] [-token file] [-dry]. What cannot be understood stays parked.
 func replay(args []string, out io.Writer) error {
 	f := flag.NewFlagSet("replay", flag.ContinueOnError)
-	a := asker{client: &http.Client{Timeout: 5 * time.Minute}}
-	f.StringVar(&a.base, "url", planURL, "the app to ask")
-	tokenFile := f.String("token", "", "file with the bearer token that the app wants")
 	dry := f.Bool("dry", false, "only list what would be sent again")
-	if err := f.Parse(args); err != nil {
+	a, err := newAsker(f, args)
+	if err != nil {
 		return err
 	}
 	if f.NArg() > 0 {
 		return fmt.Errorf("replay: %q is not a flag; flags begin with -", f.Arg(0))
-	}
-	if *tokenFile != "" {
-		token, err := os.ReadFile(*tokenFile)
-		if err != nil {
-			return fmt.Errorf("replay: %w", err)
-		}
-		a.token = strings.TrimSpace(string(token))
 	}
 	waiting, err := a.letters("/api/parked")
 	if err != nil {
@@ -57,6 +48,22 @@ func replay(args []string, out io.Writer) error {
 type asker struct {
 	client      *http.Client
 	base, token string
+}
+
+// newAsker reads the flags of a command, with those that say whom to ask.
+func newAsker(f *flag.FlagSet, args []string) (asker, error) {
+	a := asker{client: &http.Client{Timeout: 5 * time.Minute}}
+	f.StringVar(&a.base, "url", planURL, "the app to ask")
+	tokenFile := f.String("token", "", "file with the bearer token that the app wants")
+	if err := f.Parse(args); err != nil || *tokenFile == "" {
+		return a, err
+	}
+	token, err := os.ReadFile(*tokenFile)
+	if err != nil {
+		return a, fmt.Errorf("%s: %w", f.Name(), err)
+	}
+	a.token = strings.TrimSpace(string(token))
+	return a, nil
 }
 
 // again sends the parked letters again, one by one, and then the dead ones of every queue.

@@ -6,9 +6,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"os"
 	"strings"
-	"time"
 
 	"throughline/shared/graph"
 )
@@ -17,18 +15,9 @@ import (
 // as it was written: functions verify-log [-url https://app.example] [-token file] [owner/name ...].
 func verifyLog(args []string, out io.Writer) error {
 	f := flag.NewFlagSet("verify-log", flag.ContinueOnError)
-	base := f.String("url", planURL, "the app to ask")
-	tokenFile := f.String("token", "", "file with the bearer token that the app wants")
-	if err := f.Parse(args); err != nil {
+	ask, err := newAsker(f, args)
+	if err != nil {
 		return err
-	}
-	ask := asker{base: *base, client: &http.Client{Timeout: 5 * time.Minute}}
-	if *tokenFile != "" {
-		token, err := os.ReadFile(*tokenFile)
-		if err != nil {
-			return fmt.Errorf("verify-log: %w", err)
-		}
-		ask.token = strings.TrimSpace(string(token))
 	}
 	names, err := ask.names(f.Args())
 	if err != nil {
