@@ -329,6 +329,7 @@ func exposed(x *graph.Exposure, o origin) {
 		remember(x, w, o.digest)
 	}
 }
+
 func exposedArtifact(o origin, best graph.Evidence) graph.ExposedArtifact {
 	return graph.ExposedArtifact{Digest: o.digest, Name: nameOf(o), Method: best.Method, Commit: best.Commit, Contexts: best.Contexts, Platform: o.members[0].Platform, Indexes: o.members[0].Indexes}
 }
